@@ -1,0 +1,104 @@
+"""The port: what a worker may ask of a queue, and what the answers promise.
+
+One `Queue` object is one connection, used by one thread. Everything that goes wrong with the
+server is a `QueueUnreachable`; the caller waits and asks again, on the same object, which connects
+anew by itself. Times are milliseconds since 1970 in the *queue's* clock (the database server's,
+where there is one), so that a worker whose own clock is wrong judges no lease.
+
+State changes::
+
+    put ──► queued ──reserve──► running ──settle(Finish)──► completed | failed | cancelled
+    put ──► delayed ──tick──► queued      ├─settle(Retry)──► delayed (queued when delay is 0)
+                                          ├─settle(Release)─► queued, attempt given back
+                                          └─lease ran out, tick─► queued, or failed after the last attempt
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from wpbg.job import Lease, NewJob, Outcome, Progress
+from wpbg.settle import Decision
+
+
+class Capability(str, enum.Enum):
+    """What not every queue can do. A test that needs one is skipped where it is missing."""
+
+    DELAY = "delay"
+    PRIORITY_NUMBERS = "priority_numbers"
+    UNIQUE = "unique"
+    RENEW = "renew"
+    CANCEL = "cancel"
+    PAUSE = "pause"
+
+
+@dataclass(frozen=True)
+class Renewal:
+    """What came of a heartbeat: leases that are no longer ours, and ones somebody wants cancelled."""
+
+    lost: frozenset[int]
+    cancel: frozenset[int]
+
+
+@dataclass(frozen=True)
+class Ticked:
+    """What one round of housekeeping did: rows promoted from `delayed`, rescued, given up, pruned."""
+
+    promoted: int = 0
+    rescued: tuple[str, ...] = ()
+    given_up: tuple[str, ...] = ()
+    pruned: int = 0
+
+
+class Queue(Protocol):
+    """One connection to one queue server, for the queues named at its making, in that precedence."""
+
+    capabilities: frozenset[Capability]
+
+    def put(self, jobs: Iterable[NewJob]) -> list[str]:
+        """Store the jobs and return their ids, in order; all or none.
+
+        With `unique`, while an unfinished job of the same key and queue exists, nothing is stored
+        and that job's id is returned in its place.
+        """
+
+    def reserve(self, limit: int, worker: str) -> list[Lease]:
+        """Lease up to `limit` ready jobs to `worker` and count an attempt for each. Never waits.
+
+        Order: queues in their precedence, then priority (lower first), then age. Jobs of paused
+        queues are left alone. No job is ever leased twice at one time.
+        """
+
+    def renew(self, leases: Sequence[Lease]) -> Renewal:
+        """Push the end of each lease one lease length away from now. Tokens that are lost come back in `lost`.
+
+        A lost lease is one whose job was settled, rescued, cancelled or deleted by another.
+        """
+
+    def settle(self, lease: Lease, decision: Decision, outcome: Outcome) -> bool:
+        """Record the outcome and apply the decision, in one step. False: the lease was lost, nothing changed.
+
+        `Retry` and `Finish` keep what the run printed and why it failed; an attempt that did not
+        end the job well is added to the job's history. `Release` restores the attempt count.
+        """
+
+    def progress(self, lease: Lease, progress: Progress) -> None:
+        """Show how far a running job is. Ignored when the lease is lost."""
+
+    def tick(self, limit: int = 500) -> Ticked:
+        """One bounded round of housekeeping, safe to run from every worker at once.
+
+        Promotes due delayed jobs, gives back (or fails) jobs whose lease ran out, prunes finished
+        jobs past their retention. At most `limit` rows of each kind. Leases are not judged within
+        one lease length of this connection's (re)connecting: after an outage the living must get
+        their heartbeat in first.
+        """
+
+    def busy(self) -> bool:
+        """Whether any job of these queues is ready or running (delayed ones do not count; paused ones neither)."""
+
+    def close(self) -> None:
+        """Let go of the connection. Leases stay as they are."""
