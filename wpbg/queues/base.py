@@ -39,8 +39,8 @@ class Capability(str, enum.Enum):
 class Renewal:
     """What came of a heartbeat: leases that are no longer ours, and ones somebody wants cancelled."""
 
-    lost: frozenset[int]
-    cancel: frozenset[int]
+    lost: frozenset[Lease]
+    cancel: frozenset[Lease]
 
 
 @dataclass(frozen=True)
@@ -73,16 +73,20 @@ class Queue(Protocol):
         """
 
     def renew(self, leases: Sequence[Lease]) -> Renewal:
-        """Push the end of each lease one lease length away from now. Tokens that are lost come back in `lost`.
+        """Push the end of each lease one lease length away from now.
 
-        A lost lease is one whose job was settled, rescued, cancelled or deleted by another.
+        Leases that are lost come back in `lost` (the same objects: `lease in renewal.lost`; a token
+        alone names no lease, each job counts its own). A lost lease is one whose job was settled,
+        rescued or deleted by another. A lease in `cancel` was renewed and is still ours to settle.
         """
 
     def settle(self, lease: Lease, decision: Decision, outcome: Outcome) -> bool:
         """Record the outcome and apply the decision, in one step. False: the lease was lost, nothing changed.
 
         `Retry` and `Finish` keep what the run printed and why it failed; an attempt that did not
-        end the job well is added to the job's history. `Release` restores the attempt count.
+        end the job well (the last one too) is added to the job's history. `Release` restores the
+        attempt count. A job whose cancelling was asked for while it ran does not go back to the
+        queue: `Retry` and `Release` then end it as cancelled.
         """
 
     def progress(self, lease: Lease, progress: Progress) -> None:
@@ -92,9 +96,11 @@ class Queue(Protocol):
         """One bounded round of housekeeping, safe to run from every worker at once.
 
         Promotes due delayed jobs, gives back (or fails) jobs whose lease ran out, prunes finished
-        jobs past their retention. At most `limit` rows of each kind. Leases are not judged within
-        one lease length of this connection's (re)connecting: after an outage the living must get
-        their heartbeat in first.
+        jobs past their retention; of every queue, not only this object's. At most `limit` rows of
+        each kind. After an outage the living must get their heartbeat in first: leases are not
+        judged within one lease length of a reconnect, of the server's start, or of a jump of the
+        clock (a suspended laptop). A first connection to a server that has been up for longer
+        judges at once.
         """
 
     def busy(self) -> bool:
