@@ -65,5 +65,5 @@ def backoff_seconds(base: int, attempt: int, jitter: float) -> float:
     The spread keeps a thousand jobs that failed together (a service was down) from coming back
     together.
     """
-    doubled = base * 2 ** min(attempt - 1, 30)
+    doubled = base * 2.0 ** min(attempt - 1, 30)
     return min(doubled * (0.9 + 0.2 * jitter), MAX_BACKOFF)

@@ -1,0 +1,104 @@
+"""The port: what a worker may ask of a runner.
+
+A runner has one slot's PHP process, or the means to start one for each job, and it alone decides whether
+that process lives. It never raises for what a job or a process does: it says so in the outcome.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+from typing import Protocol
+
+from wpbg.job import Job, Outcome, Progress
+
+KEPT_HEAD = 64 * 1024
+KEPT_TAIL = 192 * 1024
+"""Bytes. Of what a run prints, this much of the beginning and of the end is kept."""
+
+
+class Stop(enum.IntEnum):
+    """Why a run is stopped from outside; a later, stronger one wins."""
+
+    CANCEL = 1
+    """Somebody cancelled the job: ask it, then stop it. Ends as `cancelled`."""
+    INTERRUPT = 2
+    """The worker's grace is over: ask, then stop soon. Ends as `interrupted`."""
+    NOW = 3
+    """Stop this instant. Ends as `interrupted`."""
+
+
+class Listener(Protocol):
+    """Told of what happens while a job runs, in the runner's thread."""
+
+    def started(self, pid: int) -> None:
+        """The callback is about to be called, in the process `pid` (its own view of its number)."""
+
+    def progress(self, progress: Progress) -> None:
+        """The job said how far it is."""
+
+
+class Runner(Protocol):
+    """Runs one job at a time."""
+
+    def arm(self) -> None:
+        """Forget an earlier `stop`: what is stopped from here on is the next run."""
+
+    def run(self, job: Job, listener: Listener) -> Outcome:
+        """Run `job` to its end and say how it ended. Returns within its time limit plus a few seconds."""
+
+    def stop(self, reason: Stop) -> None:
+        """End the run that is under way or about to begin; `run` then returns. May be called from another thread."""
+
+    def recycle(self) -> None:
+        """Let go of PHP processes between jobs; the next job gets a new one."""
+
+    def close(self) -> None:
+        """End every process."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Seconds. `boot`: from starting PHP to `ready`. `kill_after`: from the exception that a time limit
+    throws in PHP to killing what is left. `leave`: from an outcome to the end of the process, in which
+    WordPress's shutdown functions run. `ask`: from asking a run to stop to killing it."""
+
+    boot: float = 60.0
+    kill_after: float = 5.0
+    leave: float = 30.0
+    ask: float = 3.0
+
+
+class Kept:
+    """What a run printed, as much of it as is kept: the beginning, the end, and how much is missing between."""
+
+    def __init__(self, head: int = KEPT_HEAD, tail: int = KEPT_TAIL) -> None:
+        self._head_room, self._tail_room = head, tail
+        self._head = bytearray()
+        self._tail = bytearray()
+        self._dropped = 0
+
+    def add(self, data: bytes) -> None:
+        room = self._head_room - len(self._head)
+        self._head += data[:room]
+        self._tail += data[room:] if room > 0 else data
+        if len(self._tail) > 2 * self._tail_room:
+            self._trim()
+
+    def _trim(self) -> None:
+        surplus = len(self._tail) - self._tail_room
+        if surplus > 0:
+            self._dropped += surplus
+            del self._tail[:surplus]
+
+    def value(self) -> bytes:
+        self._trim()
+        if not self._dropped:
+            return bytes(self._head + self._tail)
+        gap = f"\n… {self._dropped:,} bytes were not kept …\n".encode()
+        return bytes(self._head) + gap + bytes(self._tail)
+
+    def last_line(self, limit: int = 300) -> str:
+        """The last line that says something, for an error message."""
+        lines = (self._tail or self._head).decode("utf-8", "replace").strip().splitlines()
+        return lines[-1].strip()[:limit] if lines else ""

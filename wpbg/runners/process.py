@@ -1,0 +1,179 @@
+"""One PHP process behind its pipes: started in a group of its own, spoken to without ever blocking."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import selectors
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from wpbg.errors import NotStarted
+from wpbg.runners.base import Kept
+from wpbg.runners.wire import Event, FrameReader, Printed
+
+CHUNK = 65536
+TICK = 0.05
+"""Seconds between looks at whether the process lives, where the system has no pidfd."""
+
+
+class PhpProcess:
+    """A started process. `poll` gives what it said; `ended` is true once it is gone and all it said is read.
+
+    What it writes to stderr counts as printed. Raises `NotStarted` when the program cannot be started.
+    """
+
+    def __init__(self, argv: Sequence[str], cwd: Path, env: Mapping[str, str], nonce: bytes) -> None:
+        try:
+            self._popen = subprocess.Popen(
+                argv,
+                cwd=cwd,
+                env=env,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                bufsize=0,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise NotStarted(f"{argv[0]} could not be started: {error.strerror or error}.") from error
+        assert self._popen.stdin and self._popen.stdout and self._popen.stderr
+        self.pid = self._popen.pid
+        self._reader = FrameReader(nonce)
+        self._outgoing = bytearray()
+        self._stdin: BinaryIO | None = self._popen.stdin  # type: ignore[assignment]
+        self._stdout, self._stderr = self._popen.stdout.fileno(), self._popen.stderr.fileno()
+        self._selector = selectors.DefaultSelector()
+        for fd in (self._stdin.fileno(), self._stdout, self._stderr):  # type: ignore[union-attr]
+            os.set_blocking(fd, False)
+        self._open = {self._stdout, self._stderr}
+        for fd in self._open:
+            self._selector.register(fd, selectors.EVENT_READ)
+        self._pidfd = _pidfd_open(self.pid)
+        if self._pidfd is not None:
+            self._selector.register(self._pidfd, selectors.EVENT_READ)
+        self.errors = Kept(2048, 6144)
+        """What came over stderr, for the message when the process does not live to say more."""
+
+    def send(self, data: bytes) -> None:
+        """Queue bytes for its stdin; `poll` writes them as it takes them."""
+        if self._stdin is None:
+            return
+        if not self._outgoing:
+            self._selector.register(self._stdin, selectors.EVENT_WRITE)
+        self._outgoing += data
+
+    def hang_up(self) -> None:
+        """Close its stdin: no more is to come."""
+        if self._stdin is None:
+            return
+        if self._outgoing:
+            self._selector.unregister(self._stdin)
+            self._outgoing.clear()
+        with contextlib.suppress(OSError):
+            self._stdin.close()
+        self._stdin = None
+
+    def poll(self, until: float) -> list[Event]:
+        """Waits until it says something or ends, at the latest until `until` (in `time.monotonic`).
+
+        Raises `ChannelBroken` when what it said is not the bridge's.
+        """
+        events: list[Event] = []
+        gone = self.exit_code is not None
+        wait = 0.0 if gone else max(0.0, until - time.monotonic())
+        if self._pidfd is None:
+            wait = min(wait, TICK)
+        for key, _ in self._selector.select(wait):
+            fd = key.fd
+            if self._stdin is not None and key.fileobj is self._stdin:
+                self._write()
+            elif fd in self._open:
+                self._read(fd, events)
+        return events
+
+    @property
+    def exit_code(self) -> int | None:
+        """Its exit code, negative for a signal, or None while it runs."""
+        code = self._popen.poll()
+        if code is not None and self._pidfd is not None:
+            self._selector.unregister(self._pidfd)
+            os.close(self._pidfd)
+            self._pidfd = None
+        return code
+
+    def drain(self) -> list[Event]:
+        """After its end: what is left in the pipes. A child that it left behind may hold them open for ever."""
+        events: list[Event] = []
+        for fd in list(self._open):
+            while fd in self._open and self._read(fd, events):
+                pass
+        events += self._reader.finish()
+        return events
+
+    def drop_errors(self) -> None:
+        """Forget what has come over stderr so far: it belongs to the boot, not to the job."""
+        events: list[Event] = []
+        while self._stderr in self._open and self._read(self._stderr, events):
+            pass
+
+    def signal_group(self, number: int) -> None:
+        """Signal the process and everything it started, as far as it stayed in the group."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, number)
+
+    def kill(self) -> None:
+        """End all of it now."""
+        self.signal_group(signal.SIGKILL)
+
+    def close(self) -> None:
+        """Wait for the end (it has ended, or is being killed) and let go of everything."""
+        self.hang_up()
+        self._popen.wait()
+        _ = self.exit_code
+        self._selector.close()
+        for pipe in (self._popen.stdout, self._popen.stderr):
+            if pipe:
+                pipe.close()
+
+    def _write(self) -> None:
+        assert self._stdin is not None
+        try:
+            written = os.write(self._stdin.fileno(), self._outgoing[:CHUNK])
+        except BlockingIOError:
+            return
+        except OSError:  # It closed its end; why, its exit will say.
+            self.hang_up()
+            return
+        del self._outgoing[:written]
+        if not self._outgoing:
+            self._selector.unregister(self._stdin)
+
+    def _read(self, fd: int, events: list[Event]) -> bool:
+        try:
+            data = os.read(fd, CHUNK)
+        except BlockingIOError:
+            return False
+        except OSError:
+            data = b""
+        if not data:
+            self._open.discard(fd)
+            self._selector.unregister(fd)
+            return False
+        if fd == self._stderr:
+            self.errors.add(data)
+            events.append(Printed(data))
+        else:
+            events += self._reader.feed(data)
+        return True
+
+
+def _pidfd_open(pid: int) -> int | None:
+    try:
+        return os.pidfd_open(pid)
+    except (AttributeError, OSError):
+        return None

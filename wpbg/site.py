@@ -1,0 +1,109 @@
+"""What is known of a site: asked once, through WP-CLI, and the only place that asks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from wpbg.errors import PluginNotReady
+from wpbg.wp import WpCli
+
+PROBE = """
+$c=function($n,$d=null){return defined($n)?constant($n):$d;};
+$answer=array(
+'path'=>ABSPATH,'url'=>(string)get_option('siteurl'),'wordpress'=>$GLOBALS['wp_version'],'php'=>PHP_VERSION,
+'extensions'=>array_map('strtolower',get_loaded_extensions()),'multisite'=>is_multisite(),
+'blog'=>get_current_blog_id(),'plugin_dir'=>WP_PLUGIN_DIR,'owner'=>(int)@fileowner(ABSPATH.'wp-load.php'),
+'engine'=>'sqlite'===$c('DB_ENGINE')&&defined('FQDB')?'sqlite':'mysql','file'=>$c('FQDB'),
+'host'=>$c('DB_HOST',''),'user'=>$c('DB_USER',''),'password'=>$c('DB_PASSWORD',''),'name'=>$c('DB_NAME',''),
+'charset'=>$c('DB_CHARSET',''),'flags'=>(int)$c('MYSQL_CLIENT_FLAGS',0),
+'ssl_ca'=>$c('MYSQL_SSL_CA'),'ssl_cert'=>$c('MYSQL_SSL_CERT'),'ssl_key'=>$c('MYSQL_SSL_KEY'),
+'socket'=>(string)ini_get('mysqli.default_socket'),'port'=>(int)ini_get('mysqli.default_port'),
+'prefix'=>$GLOBALS['wpdb']->base_prefix,'plugin'=>$c('BACKGROUND_WORKER_VERSION'),
+'plugin_file'=>$c('BACKGROUND_WORKER_FILE'),
+'older_plugin'=>function_exists('async_background_worker_install_db'),
+'schema'=>(int)get_site_option('ABW_DB_VERSION',0),
+'constants'=>array_filter(array_combine($k=array('ABW_QUEUE_NAME','ABW_TIMELIMIT','ABW_SLEEP','ABW_NO_JOB_PERIOD',
+'ABW_DEBUG','BACKGROUND_WORKER_LOG','ABW_BACKEND','ABW_RETENTION_DAYS','WP_MAX_MEMORY_LIMIT','DISABLE_WP_CRON'),
+array_map($c,$k)),function($v){return null!==$v;}))
+"""
+
+
+@dataclass(frozen=True)
+class Site:
+    """A site as WP-CLI tells of it. `plugin` is the version of the active plugin or None."""
+
+    wp: WpCli
+    path: str
+    url: str
+    wordpress: str
+    php: str
+    plugin: str | None
+    schema: int
+    multisite: bool
+    main_blog: int
+    plugin_dir: str
+    owner: int
+    older_plugin: bool
+    extensions: frozenset[str]
+    constants: dict[str, Any]
+    database: dict[str, Any] = field(repr=False)
+    _blogs: dict[int, str] = field(default_factory=dict, repr=False)
+
+    @classmethod
+    def ask(cls, wp: WpCli) -> Site:
+        """Boot the site once and read what we need. Raises a `SiteError`, or `QueueUnreachable` for its database."""
+        told = wp.eval_json(" ".join(PROBE.split("\n")))
+        return cls(
+            wp=wp,
+            path=told["path"],
+            url=told["url"],
+            wordpress=told["wordpress"],
+            php=told["php"],
+            plugin=told["plugin"],
+            schema=told["schema"],
+            multisite=told["multisite"],
+            main_blog=told["blog"],
+            plugin_dir=told["plugin_dir"],
+            owner=told["owner"],
+            older_plugin=told["older_plugin"],
+            extensions=frozenset(told["extensions"]),
+            constants=told["constants"],
+            database={
+                key: told[key]
+                for key in (
+                    *("engine", "file", "host", "user", "password", "name", "charset", "flags"),
+                    *("ssl_ca", "ssl_cert", "ssl_key", "socket", "port", "prefix"),
+                )
+            },
+        )
+
+    def need_plugin(self) -> None:
+        """Raises `PluginNotReady` unless the plugin is active and its tables are there."""
+        if self.plugin is None:
+            raise PluginNotReady(
+                f"The Background Worker plugin is not active on {self.url}: run `wpbg install` (or activate it in "
+                "wp-admin)."
+            )
+        if self.schema == 0:
+            raise PluginNotReady(
+                f"The tables of the Background Worker plugin are missing on {self.url}: run `wpbg install`."
+            )
+
+    def blog_url(self, blog_id: int) -> str | None:
+        """The URL of a blog of the network; None for the site's own, and where there is no network."""
+        if not self.multisite or blog_id in (0, self.main_blog):
+            return None
+        if blog_id not in self._blogs:
+            code = f"$s=get_site({int(blog_id)});$answer=$s?(string)get_site_url({int(blog_id)}):null"
+            url = self.wp.eval_json(code)
+            if url is None:
+                return None  # Deleted since: the bridge will say so for the job.
+            self._blogs[blog_id] = url
+        return self._blogs[blog_id]
+
+    @property
+    def folder(self) -> Path:
+        """The folder WP-CLI is called in."""
+        return self.wp.cwd
