@@ -1,0 +1,156 @@
+"""A real MariaDB server in a folder of its own, on loopback only, started and stopped by its own pid."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pymysql
+import pymysql.cursors
+
+from tests.support.need import require
+from tests.support.wait import wait_for
+
+_PR_SET_PDEATHSIG = 1
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _end_with_parent() -> None:
+    """Runs in the child: ends the server even when the test run itself is killed."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+class MariaDB:
+    """One server. `start`, `stop` and `kill` may be repeated; port, socket and data stay the same."""
+
+    host = "127.0.0.1"
+    user = "wp"
+    password = "pw'\"\\ $x"  # what people's passwords look like
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.data = folder / "data"
+        self.socket = folder / "s.sock"
+        self.log = folder / "error.log"
+        self.port = free_port()
+        self.process: subprocess.Popen[bytes] | None = None
+        self._as = ["--user=root"] if os.geteuid() == 0 else []
+        self._create()
+
+    def _create(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        made = subprocess.run(
+            [
+                require("mariadb-install-db", "mariadb-server"),
+                "--no-defaults",
+                f"--datadir={self.data}",
+                "--auth-root-authentication-method=normal",
+                "--skip-test-db",
+                *self._as,
+            ],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+        )
+        assert made.returncode == 0, f"mariadb-install-db failed:\n{made.stdout}{made.stderr}"
+        self.start()
+        for host in ("localhost", "127.0.0.1", "::1"):
+            self.execute(f"CREATE USER %s@'{host}' IDENTIFIED BY %s", (self.user, self.password))
+            self.execute(f"GRANT ALL ON *.* TO %s@'{host}'", (self.user,))
+
+    def start(self) -> None:
+        """Start the server unless it runs, and wait until it answers."""
+        if self.process is not None and self.process.poll() is None:
+            return
+        self.process = subprocess.Popen(
+            [
+                require("mariadbd", "mariadb-server"),
+                "--no-defaults",
+                f"--datadir={self.data}",
+                f"--socket={self.socket}",
+                f"--port={self.port}",
+                f"--bind-address={self.host}",
+                f"--log-error={self.log}",
+                f"--pid-file={self.folder / 'pid'}",
+                "--max-connections=300",
+                "--innodb-buffer-pool-size=64M",
+                # The data dies with the test run: no need to wait for the disk at each commit.
+                "--innodb-flush-log-at-trx-commit=0",
+                "--innodb-doublewrite=0",
+                *self._as,
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            preexec_fn=_end_with_parent,
+        )
+        wait_for(self._answers, 60, "MariaDB answers")
+
+    def _answers(self) -> bool:
+        assert self.process is not None
+        if self.process.poll() is not None:
+            log = self.log.read_text(errors="replace") if self.log.exists() else "(no log)"
+            raise AssertionError(f"mariadbd ended with {self.process.returncode}:\n{log[-4000:]}")
+        # Asked with a bare socket first: PyMySQL leaves its own open when nobody listens.
+        with contextlib.suppress(OSError, pymysql.Error), socket.socket(socket.AF_UNIX) as probe:
+            probe.connect(str(self.socket))
+            self.connect(root=True).close()
+            return True
+        return False
+
+    def stop(self) -> None:
+        """An orderly end, as a restart of the service does it."""
+        self._end(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """The end without warning: what a crash or the memory killer does."""
+        self._end(signal.SIGKILL)
+
+    def _end(self, how: signal.Signals) -> None:
+        if self.process is None:
+            return
+        if self.process.poll() is None:
+            self.process.send_signal(how)
+            try:
+                self.process.wait(60)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        self.process = None
+
+    def connect(
+        self, database: str | None = None, *, root: bool = False
+    ) -> pymysql.connections.Connection[pymysql.cursors.DictCursor]:
+        return pymysql.connect(
+            unix_socket=str(self.socket),
+            user="root" if root else self.user,
+            password="" if root else self.password,
+            database=database,
+            charset="utf8mb4",
+            autocommit=True,
+            cursorclass=pymysql.cursors.DictCursor,
+        )
+
+    def execute(self, sql: str, parameters: Sequence[Any] = (), database: str | None = None) -> list[dict[str, Any]]:
+        """One statement as root; the rows it gives."""
+        with (
+            contextlib.closing(self.connect(database, root=True)) as connection,
+            connection.cursor() as cursor,
+        ):
+            cursor.execute(sql, tuple(parameters) or None)
+            return list(cursor.fetchall())
