@@ -74,6 +74,7 @@ class PoolOptions:
     max_time: float | None = None
     max_memory: int | None = None
     stop_when_empty: bool = False
+    once: bool = False
     housekeeping: float = 1.0
     signals: bool = True
 
@@ -172,7 +173,11 @@ class Pool:
 
     def _guarded(self, slot: Slot) -> None:
         try:
-            slot.work()
+            if self.options.once:
+                slot.work_once()
+                self.stop("One job was asked for.")
+            else:
+                slot.work()
         except BaseException as error:
             self._failure = self._failure or error
             self.stop("a slot failed")

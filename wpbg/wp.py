@@ -21,7 +21,7 @@ WORKER_EXEC = (
     "defined('DOING_BG_WORKER')||define('DOING_BG_WORKER',true);"
     "defined('DOING_ASYNC')||define('DOING_ASYNC',true);"
     "ini_set('memory_limit','256M');"
-    "WP_CLI::add_wp_hook('wp_fatal_error_handler_enabled','__return_false',PHP_INT_MAX);"
+    "WP_CLI::add_wp_hook('wp_fatal_error_handler_enabled',function(){return false;},PHP_INT_MAX);"
 )
 
 SERVE = (
@@ -133,10 +133,14 @@ class WpCli:
         except OSError as error:
             raise WpCliNotFound(f"{argv[0]} could not be started: {error.strerror or error}.") from error
 
-    def eval_json(self, code: str, stdin: bytes | None = None) -> Any:
-        """Run PHP inside the site; `code` leaves its answer in `$answer`. Raises what `refusal` says."""
+    def eval_json(self, code: str, stdin: bytes | None = None, plugins: bool = True) -> Any:
+        """Run PHP inside the site; `code` leaves its answer in `$answer`. Raises what `refusal` says.
+
+        Without `plugins`, neither they nor the theme are loaded: a broken one is no obstacle then.
+        """
         mark = secrets.token_hex(12)
-        done = self.run("eval", f"{code};echo '{mark}',json_encode($answer),'{mark}';", stdin=stdin)
+        bare = [] if plugins else ["--skip-plugins", "--skip-themes"]
+        done = self.run("eval", f"{code};echo '{mark}',json_encode($answer),'{mark}';", *bare, stdin=stdin)
         pieces = done.stdout.split(mark.encode())
         if len(pieces) < 3:
             raise refusal(done, self)

@@ -123,7 +123,7 @@ final class Bridge {
 	private function run_job( array $head, $payload ) {
 		$this->prepare( $head );
 		$level = ob_get_level();
-		ob_start( array( $this, 'on_output' ), 8192 );
+		ob_start( array( $this, 'on_output' ), 1 ); // Passed on as it comes: a process that is killed has told all it printed.
 		$this->arm( (int) ( $head['timeout'] ?? 0 ) );
 		$outcome = Job_Runner::run( $payload );
 		if ( ! $this->channel->is_mine() ) {
@@ -174,6 +174,7 @@ final class Bridge {
 	private function settle( array $outcome ) {
 		Current_Job::end();
 		$outcome['id']         = $this->job['id'];
+		$outcome['callback']   = Job_Runner::current_label();
 		$outcome['runtime_ms'] = (int) round( ( microtime( true ) - $this->started_at ) * 1000 );
 		$outcome['memory']     = memory_get_peak_usage( true );
 		$this->job             = null;

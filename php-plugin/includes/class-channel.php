@@ -249,24 +249,22 @@ final class Channel {
 	 */
 	private function write( $frame ) {
 		while ( true ) {
-			$written = @fwrite( $this->out, $frame ); // phpcs:ignore WordPress.PHP.NoSilencedErrors -- The answer says it.
+			try {
+				$written = @fwrite( $this->out, $frame ); // phpcs:ignore WordPress.PHP.NoSilencedErrors -- The answer says it.
+			} catch ( \Throwable $thrown ) {
+				$written = false; // A callback's error handler made an exception of it.
+			}
+			if ( false === $written ) {
+				Bridge::leave( 1 );
+			}
 			if ( strlen( $frame ) === $written ) {
 				return;
 			}
-			if ( $written ) {
-				$frame = substr( $frame, $written );
-				continue;
+			$frame = substr( $frame, $written );
+			if ( 0 === $written ) {
+				// A callback made the pipe non-blocking, for us as well, and it is full.
+				stream_set_blocking( $this->out, true );
 			}
-			$error = error_get_last();
-			if ( $error && preg_match( '/errno=11\b/', $error['message'] ) ) {
-				// A callback made the pipe non-blocking, for us as well.
-				$read   = array();
-				$write  = array( $this->out );
-				$except = array();
-				stream_select( $read, $write, $except, 1 );
-				continue;
-			}
-			Bridge::leave( 1 );
 		}
 	}
 }

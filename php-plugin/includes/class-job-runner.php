@@ -23,14 +23,32 @@ final class Job_Runner {
 	const MAX_TRACE = 16384;
 
 	/**
+	 * The name of the job that runs, or ran last.
+	 *
+	 * @var string
+	 */
+	private static $label = '';
+
+	/**
+	 * The name of the job that runs, or ran last; empty when it could not be read.
+	 *
+	 * @return string
+	 */
+	public static function current_label() {
+		return self::$label;
+	}
+
+	/**
 	 * Runs the job.
 	 *
 	 * @param string $payload What was serialized.
 	 * @return array The outcome: `status` completed or failed, `result`, `note`, `error`.
 	 */
 	public static function run( $payload ) {
+		self::$label = '';
 		try {
-			$job = self::open( $payload );
+			$job         = self::open( $payload );
+			self::$label = self::label( $job );
 			return self::completed( self::call( $job ) );
 		} catch ( \Throwable $thrown ) {
 			return self::failed( $thrown );
@@ -162,15 +180,16 @@ final class Job_Runner {
 	}
 
 	/**
-	 * Where it happened: for wp_die(), where it was called.
+	 * Where it happened: for wp_die(), where it was called; for a time limit, where the job was at the time.
 	 *
 	 * @param \Throwable $thrown What was thrown.
 	 * @return array{0: string, 1: int}
 	 */
 	private static function place( \Throwable $thrown ) {
-		if ( $thrown instanceof Wp_Die_Called ) {
+		if ( $thrown instanceof Halt ) {
 			foreach ( $thrown->getTrace() as $step ) {
-				if ( 'wp_die' === $step['function'] && isset( $step['file'], $step['line'] ) ) {
+				$here = isset( $step['file'] ) && 0 !== strpos( $step['file'], __DIR__ );
+				if ( $here && ( 'wp_die' === $step['function'] || ! $thrown instanceof Wp_Die_Called ) ) {
 					return array( $step['file'], $step['line'] );
 				}
 			}
@@ -190,7 +209,9 @@ final class Job_Runner {
 			if ( false !== strpos( $line, __FILE__ ) ) {
 				break;
 			}
-			$lines[] = $line;
+			if ( false === strpos( $line, ' ' . __DIR__ ) ) {
+				$lines[] = $line;
+			}
 		}
 		$trace = implode( "\n", $lines );
 		$cause = $thrown->getPrevious();

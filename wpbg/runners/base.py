@@ -98,7 +98,9 @@ class Kept:
         gap = f"\n… {self._dropped:,} bytes were not kept …\n".encode()
         return bytes(self._head) + gap + bytes(self._tail)
 
-    def last_line(self, limit: int = 300) -> str:
-        """The last line that says something, for an error message."""
-        lines = (self._tail or self._head).decode("utf-8", "replace").strip().splitlines()
-        return lines[-1].strip()[:limit] if lines else ""
+    def telling_line(self, limit: int = 300) -> str:
+        """The line that says most about an end: the last error, else the last line; empty when nothing was said."""
+        text = bytes(self._head + self._tail).decode("utf-8", "replace")
+        lines = [line.strip() for line in text.splitlines() if line.strip()]
+        errors = [line for line in lines if line.startswith(("PHP Fatal error", "PHP Parse error", "Error:"))]
+        return (errors or lines or [""])[-1][:limit]

@@ -57,7 +57,7 @@ def _check(ready: dict[str, Any]) -> dict[str, Any]:
 
 def _why(process: PhpProcess, said: Kept) -> str:
     ended = describe_exit(process.exit_code or 0)
-    last = process.errors.last_line() or said.last_line()
+    last = process.errors.telling_line() or said.telling_line()
     return f"PHP {ended} before it was ready" + (f": {last}" if last else ".")
 
 
@@ -203,7 +203,7 @@ class Run:
                 "its processes were killed."
             )
             return self._ended(Ending.TIMED_OUT, told, JobError("TimeLimitExceeded", message))
-        last = self._kept.last_line()
+        last = self._kept.telling_line()
         message = f"The PHP process {describe_exit(code)} in the middle of the job" + (f": {last}" if last else ".")
         return self._ended(Ending.PROCESS_DIED, told, JobError("ProcessDied", message))
 
@@ -225,6 +225,7 @@ class Run:
             runtime_ms=int(told.get("runtime_ms", 0)),
             memory_bytes=int(told.get("memory", 0)),
             progress=self._progress,
+            callback=_text(told.get("callback")),
         )
 
 

@@ -1,0 +1,234 @@
+"""`wpbg listen`, `listen-loop` and `run`: workers."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from wpbg.cli.options import Size, Target, site_options
+from wpbg.errors import SiteError, UsageError
+from wpbg.job import Ending
+from wpbg.ledger import Ledger
+from wpbg.log import Log
+from wpbg.pool import Pool, PoolOptions
+from wpbg.queues.database import DatabaseQueue
+from wpbg.queues.settings import DatabaseSettings
+from wpbg.runners.restart import Boot, RestartRunner
+from wpbg.settings import WorkerSettings, worker_settings
+from wpbg.site import Site
+from wpbg.worker import Control
+
+LISTEN_EPILOG = """\b
+Examples:
+  wpbg listen                                  the queue of ABW_QUEUE_NAME, one job at a time
+  wpbg listen --queue mail --queue default     mail first, whenever there is any
+  wpbg listen --concurrency 4 --stop-when-empty
+  wpbg listen --grace 240 --log-format json    under supervisord, with stopwaitsecs=250
+
+\b
+Signals: TERM and INT let the running jobs finish (at most --grace seconds; then they go
+back to their queue, the attempt not counted), a second one stops now; HUP replaces the
+PHP processes.
+"""
+
+
+def worker_options(command: Any) -> Any:
+    """The options that `listen` and `listen-loop` share."""
+    for option in reversed(
+        [
+            click.option(
+                "--queue",
+                "queues",
+                multiple=True,
+                metavar="NAME",
+                help="Repeatable; order is precedence. [default: ABW_QUEUE_NAME]",
+            ),
+            click.option(
+                "--concurrency",
+                type=click.IntRange(1, 256),
+                default=1,
+                show_default=True,
+                metavar="N",
+                envvar="WPBG_CONCURRENCY",
+                help="Jobs at a time.",
+            ),
+            click.option("--name", metavar="NAME", help="The worker's name in lists and logs. [default: HOST-PID]"),
+            click.option(
+                "--skip-lock", is_flag=True, help="Claim without row locks (SKIP LOCKED), by compare-and-swap."
+            ),
+            click.option("--max-jobs", type=click.IntRange(1), metavar="N", help="End after so many jobs."),
+            click.option(
+                "--max-time", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help="End after this time."
+            ),
+            click.option("--max-memory", type=Size(), help="End when this program holds more, such as 256M."),
+            click.option(
+                "--stop-when-empty",
+                is_flag=True,
+                help="End when no job is ready or running (delayed ones do not count).",
+            ),
+            click.option(
+                "--grace",
+                type=click.FloatRange(0),
+                default=60,
+                show_default=True,
+                metavar="SECONDS",
+                help="How long running jobs may go on after TERM.",
+            ),
+            click.option(
+                "--lease",
+                type=click.FloatRange(1, 3600),
+                default=30,
+                show_default=True,
+                metavar="SECONDS",
+                envvar="WPBG_LEASE",
+                help="How long a dead worker's jobs stay its own.",
+            ),
+            click.option(
+                "--log-format",
+                type=click.Choice(["text", "json"]),
+                default="text",
+                show_default=True,
+                help="One line an event, on stderr.",
+            ),
+            site_options,
+        ]
+    ):
+        command = option(command)
+    return command
+
+
+@dataclass(frozen=True)
+class Flags:
+    """What was said on the command line of a worker."""
+
+    queues: tuple[str, ...] = ()
+    concurrency: int = 1
+    name: str | None = None
+    skip_lock: bool = False
+    max_jobs: int | None = None
+    max_time: float | None = None
+    max_memory: int | None = None
+    stop_when_empty: bool = False
+    grace: float = 60.0
+    lease: float = 30.0
+    log_format: str = "text"
+
+
+@click.command(epilog=LISTEN_EPILOG)
+@click.option(
+    "--mode",
+    type=click.Choice(["restart", "fork", "loop"]),
+    default="restart",
+    show_default=True,
+    help="How long a PHP process lives: a job, a fork of a booted WordPress, or many jobs.",
+)
+@worker_options
+def listen(target: Target, mode: str, **flags: Any) -> None:
+    """Run the site's jobs until stopped."""
+    work(target, mode, Flags(**flags))
+
+
+@click.command("listen-loop", epilog=LISTEN_EPILOG)
+@worker_options
+def listen_loop(target: Target, **flags: Any) -> None:
+    """Run the site's jobs until stopped, many in one PHP process: `listen --mode loop`."""
+    work(target, "loop", Flags(**flags))
+
+
+@click.command()
+@click.option(
+    "--queue",
+    "queues",
+    multiple=True,
+    metavar="NAME",
+    help="Repeatable; order is precedence. [default: ABW_QUEUE_NAME]",
+)
+@click.option("--name", metavar="NAME", help="The worker's name in lists and logs. [default: HOST-PID]")
+@click.option("--skip-lock", is_flag=True, help="Claim without row locks (SKIP LOCKED), by compare-and-swap.")
+@click.option(
+    "--grace",
+    type=click.FloatRange(0),
+    default=60,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long the job may go on after TERM.",
+)
+@click.option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="One line an event, on stderr.",
+)
+@site_options
+def run(target: Target, **flags: Any) -> None:
+    """Run one job, then exit: 0 when it is done or there was none, 1 when it failed."""
+    pool = build(target, "restart", Flags(**flags), once=True)
+    pool.run()
+    if pool.tally.last is None:
+        return
+    outcome, _ = pool.tally.last
+    if outcome.ending is Ending.NOT_STARTED:
+        raise SiteError(outcome.error.message if outcome.error else "PHP did not start.")
+    sys.exit(0 if outcome.ending is Ending.COMPLETED else 1)
+
+
+def work(target: Target, mode: str, flags: Flags) -> None:
+    """Run a pool until it ends."""
+    if mode != "restart":
+        raise UsageError(f"--mode {mode} is not there yet in this version: use `wpbg listen` (--mode restart).")
+    build(target, mode, flags).run()
+
+
+def build(target: Target, mode: str, flags: Flags, once: bool = False) -> Pool:
+    """A pool for the site, put together from the flags and wp-config.php."""
+    site = target.site()
+    settings = worker_settings(
+        site,
+        queues=flags.queues,
+        name=flags.name,
+        mode=mode,
+        concurrency=flags.concurrency,
+        skip_lock=flags.skip_lock,
+    )
+    database = DatabaseSettings.from_mapping(site.database)
+    options = PoolOptions(
+        name=settings.name,
+        queues=settings.queues,
+        mode=settings.mode,
+        concurrency=settings.concurrency,
+        lease=flags.lease,
+        grace=flags.grace,
+        max_jobs=flags.max_jobs,
+        max_time=flags.max_time,
+        max_memory=flags.max_memory,
+        stop_when_empty=flags.stop_when_empty,
+        once=once,
+    )
+    return Pool(
+        options,
+        _queues(database, settings, flags.lease),
+        lambda: RestartRunner(_boot(site), settings.time_limit),
+        Ledger(database),
+        Control(idle_max=settings.idle_max, between=settings.between),
+        Log(flags.log_format),
+    )
+
+
+def _queues(database: DatabaseSettings, settings: WorkerSettings, lease: float) -> Callable[[], DatabaseQueue]:
+    return lambda: DatabaseQueue(
+        database,
+        settings.queues,
+        lease_ms=round(lease * 1000),
+        skip_lock=settings.skip_lock,
+        retention_ms=settings.retention_ms,
+    )
+
+
+def _boot(site: Site) -> Callable[[int], Boot]:
+    wp = site.wp
+    return lambda blog: Boot(wp.serve_argv(site.blog_url(blog)), wp.cwd, wp.environment())

@@ -1,0 +1,81 @@
+"""Options that mean the same in every command, and what they build."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import click
+
+from wpbg.errors import UsageError
+from wpbg.site import Site
+from wpbg.wp import WpCli
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Target:
+    """Which site was meant."""
+
+    path: str | None
+    wp: str | None
+    url: str | None
+
+    def wp_cli(self) -> WpCli:
+        """WP-CLI for the site. Raises `WordPressNotFound`, `WpCliNotFound`."""
+        return WpCli.find(self.wp, self.path, self.url)
+
+    def site(self) -> Site:
+        """The site, with the plugin ready. Raises a `SiteError` or `QueueUnreachable`."""
+        site = Site.ask(self.wp_cli())
+        site.need_plugin()
+        return site
+
+
+def site_options(command: F) -> F:
+    """Adds --path, --wp and --url; the command gets them as one `target`."""
+
+    @click.option("--path", metavar="DIR", help="The site's folder. [default: WPBG_PATH, else the nearest one upwards]")
+    @click.option("--wp", metavar="BIN", help="How WP-CLI is called here. [default: WPBG_WP, else wp]")
+    @click.option("--url", metavar="URL", help="The site of the network, for WP-CLI's --url.")
+    @click.option("--allow-root", is_flag=True, hidden=True, help="As WP-CLI's; accepted so that old entries work.")
+    @functools.wraps(command)
+    def wrapper(*args: Any, path: str | None, wp: str | None, url: str | None, allow_root: bool, **kwargs: Any) -> Any:
+        return command(*args, target=Target(path, wp, url), **kwargs)
+
+    return wrapper  # type: ignore[return-value]
+
+
+def format_option(command: F) -> F:
+    """Adds --format table|json|csv."""
+    decorate = click.option(
+        "--format",
+        "form",
+        type=click.Choice(["table", "json", "csv"]),
+        default="table",
+        show_default=True,
+        help="table for people, json and csv for programs.",
+    )
+    return decorate(command)
+
+
+class Size(click.ParamType):
+    """Bytes, from `256M`, `1G`, `512K`; a bare number is megabytes."""
+
+    name = "SIZE"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        text = str(value).strip().upper().removesuffix("B")
+        unit = {"K": 2**10, "M": 2**20, "G": 2**30}.get(text[-1:], 0)
+        try:
+            number = float(text[:-1] if unit else text)
+        except ValueError:
+            number = 0.0
+        if not 0 < number < 1e9:
+            raise UsageError(f"{value!r} is no size: write 256M, 1G or a number of megabytes.")
+        return round(number * (unit or 2**20))

@@ -1,0 +1,84 @@
+"""The settings of a worker: one frozen object, one reader (flag or environment, then wp-config.php, then default)."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from wpbg.errors import UsageError
+from wpbg.site import Site
+
+DEFAULT_TIME_LIMIT = 300
+DEFAULT_IDLE = 1.0
+DEFAULT_RETENTION_DAYS = 7.0
+
+
+@dataclass(frozen=True)
+class WorkerSettings:
+    """Seconds, unless a name says otherwise. `time_limit` 0 is no limit."""
+
+    name: str
+    queues: tuple[str, ...]
+    mode: str
+    concurrency: int
+    skip_lock: bool
+    time_limit: int
+    between: float
+    idle_max: float
+    retention_ms: int
+
+
+def worker_settings(
+    site: Site,
+    *,
+    queues: Sequence[str] = (),
+    name: str | None = None,
+    mode: str = "restart",
+    concurrency: int = 1,
+    skip_lock: bool = False,
+) -> WorkerSettings:
+    """What was said on the command line, filled up from the site's wp-config.php. Raises `UsageError`."""
+    named = tuple(dict.fromkeys(queues)) or (str(site.constants.get("ABW_QUEUE_NAME") or "default"),)
+    return WorkerSettings(
+        name=_name(name or f"{socket.gethostname()}-{os.getpid()}"),
+        queues=tuple(_queue(queue) for queue in named),
+        mode=mode,
+        concurrency=concurrency,
+        skip_lock=skip_lock,
+        time_limit=int(_number(site, "ABW_TIMELIMIT", DEFAULT_TIME_LIMIT)),
+        between=_number(site, "ABW_SLEEP", 0) / 1_000_000,
+        idle_max=_number(site, "ABW_NO_JOB_PERIOD", 0) or DEFAULT_IDLE,
+        retention_ms=retention_ms(site),
+    )
+
+
+def retention_ms(site: Site) -> int:
+    """How long finished jobs are kept."""
+    return round(_number(site, "ABW_RETENTION_DAYS", DEFAULT_RETENTION_DAYS) * 86_400_000)
+
+
+def _number(site: Site, constant: str, default: float) -> float:
+    """A constant of wp-config.php as a number of 0 or more."""
+    value: Any = site.constants.get(constant, default)
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = -1.0
+    if isinstance(value, bool) or not 0 <= number < 1e12:
+        raise UsageError(f"{constant} is {value!r} in wp-config.php: it must be a number of 0 or more.")
+    return number
+
+
+def _queue(name: str) -> str:
+    if not name or len(name) > 191 or not name.isprintable():
+        raise UsageError(f"{name!r} is no name for a queue: 1 to 191 printable characters.")
+    return name
+
+
+def _name(name: str) -> str:
+    if not name or len(name) > 150 or not name.isprintable():
+        raise UsageError(f"{name!r} is no name for a worker: 1 to 150 printable characters.")
+    return name
