@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Union
+from typing import TypeAlias
 
 from wpbg.job import Ending, Job, Outcome, Status
 
@@ -41,7 +41,7 @@ class Release:
     """The job goes back as it was; this attempt does not count."""
 
 
-Decision = Union[Finish, Retry, Release]
+Decision: TypeAlias = "Finish | Retry | Release"
 
 
 def decide(job: Job, outcome: Outcome, jitter: Callable[[], float]) -> Decision:

@@ -16,7 +16,7 @@ import json
 import struct
 import zlib
 from dataclasses import dataclass
-from typing import Any, Union
+from typing import Any, TypeAlias
 
 from wpbg.errors import ChannelBroken
 
@@ -47,7 +47,7 @@ class Printed:
     data: bytes
 
 
-Event = Union[Message, Printed]
+Event: TypeAlias = "Message | Printed"
 
 
 def encode(kind: bytes, head: dict[str, Any], payload: bytes | None = None) -> bytes:
