@@ -1,0 +1,183 @@
+<?php
+/**
+ * Jobs into the table.
+ *
+ * @package Background_Worker
+ */
+
+namespace Background_Worker;
+
+/**
+ * Writes jobs to the database queue. It never opens a transaction: it may be called inside the caller's.
+ */
+final class Job_Writer {
+
+	/**
+	 * MySQL ends the younger of two statements that wait for each other; nothing of it was written, so it may run again.
+	 */
+	const TRIES = 5;
+
+	/**
+	 * Statements of up to this many bytes fit everywhere without asking.
+	 */
+	const ALWAYS_FITS = 1000000;
+
+	const COLUMNS = 'queue, payload, status, priority, max_attempts, backoff, timeout, available_at, due_at, blog_id, batch, callback, unique_key, unique_hash';
+
+	/**
+	 * Writes jobs in one statement: all or none.
+	 *
+	 * @param New_Job[] $jobs One or more, without unique keys.
+	 * @return string[] Their ids, in order.
+	 * @throws Write_Failed When the database does not take them.
+	 */
+	public static function insert( array $jobs ) {
+		global $wpdb;
+		$now  = Database::now();
+		$rows = array();
+		foreach ( $jobs as $job ) {
+			$rows[] = self::row( $job, $now );
+		}
+		$sql = 'INSERT INTO ' . Schema::jobs() . ' (' . self::COLUMNS . ') VALUES ' . implode( ',', $rows );
+		unset( $rows );
+		self::check_size( $sql );
+		for ( $try = 1; ; $try++ ) {
+			try {
+				Database::run( $sql );
+				break;
+			} catch ( Write_Failed $failed ) {
+				if ( $try >= self::TRIES || false === stripos( $failed->getMessage(), 'deadlock' ) ) {
+					throw $failed;
+				}
+			}
+		}
+		return self::ids( (int) $wpdb->insert_id, count( $jobs ) );
+	}
+
+	/**
+	 * Writes a job with a unique key, unless an unfinished one of its key and queue exists.
+	 *
+	 * The index decides, not a look beforehand: of two processes that add the same job at once, one is refused by the
+	 * database and then finds the other's.
+	 *
+	 * @param New_Job $job The job.
+	 * @return array{0: string, 1: bool} Its id or the other's, and whether it was written.
+	 * @throws Write_Failed When the database does not take it.
+	 */
+	public static function insert_unique( New_Job $job ) {
+		$found = self::find_unfinished( $job, '' );
+		for ( $try = 1; null === $found; $try++ ) {
+			try {
+				return array( self::insert( array( $job ) )[0], true );
+			} catch ( Write_Failed $failed ) {
+				if ( ! preg_match( '/duplicate entry|unique constraint/i', $failed->getMessage() ) ) {
+					throw $failed;
+				}
+				// Inside a transaction of the caller's, a plain SELECT shows the table as it was when that began.
+				$found = self::find_unfinished( $job, Database::is_sqlite() ? '' : ' LOCK IN SHARE MODE' );
+				if ( null === $found && $try >= self::TRIES ) {
+					throw $failed; // The other was finished each time in the moment between the two statements.
+				}
+			}
+		}
+		return array( $found, false );
+	}
+
+	/**
+	 * The unfinished job of the same key and queue.
+	 *
+	 * @param New_Job $job  The job.
+	 * @param string  $lock How to read.
+	 * @return string|null Its id.
+	 * @throws Write_Failed When the table cannot be read.
+	 */
+	private static function find_unfinished( New_Job $job, $lock ) {
+		$hash = Database::literal( $job->unique_hash() );
+		return Database::value( 'SELECT id FROM ' . Schema::jobs() . " WHERE unique_hash = {$hash}{$lock}" );
+	}
+
+	/**
+	 * One row of values.
+	 *
+	 * @param New_Job $job The job.
+	 * @param string  $now SQL.
+	 * @return string
+	 */
+	private static function row( New_Job $job, $now ) {
+		$options = $job->options;
+		$status  = 'queued';
+		$at      = $now;
+		if ( $options->delay_ms > 0 ) {
+			$status = 'delayed';
+			$at     = "({$now}) + {$options->delay_ms}";
+		} elseif ( null !== $options->run_at_ms && $options->run_at_ms > microtime( true ) * 1000 ) {
+			$status = 'delayed';
+			$at     = (string) $options->run_at_ms;
+		}
+		$values = array(
+			Database::literal( $job->queue ),
+			Database::bytes( $job->payload ),
+			"'{$status}'",
+			$options->priority,
+			$options->max_attempts,
+			$options->backoff,
+			Database::literal( $options->timeout ),
+			$at,
+			'delayed' === $status ? $at : '0',
+			$job->blog_id,
+			Database::literal( $options->batch ),
+			Database::literal( $job->callback ),
+			Database::literal( $options->unique ),
+			Database::literal( $job->unique_hash() ),
+		);
+		return '(' . implode( ',', $values ) . ')';
+	}
+
+	/**
+	 * Refuses a statement that the server would hang up on.
+	 *
+	 * @param string $sql The statement.
+	 * @throws Write_Failed When it is too long.
+	 */
+	private static function check_size( $sql ) {
+		if ( strlen( $sql ) <= self::ALWAYS_FITS || Database::is_sqlite() ) {
+			return;
+		}
+		$most = (int) Database::value( 'SELECT @@max_allowed_packet' );
+		if ( $most > 0 && strlen( $sql ) >= $most ) {
+			throw new Write_Failed(
+				sprintf(
+					/* translators: 1: bytes needed, 2: bytes allowed */
+					__( 'the job takes %1$d bytes as SQL, and the database server takes at most %2$d (max_allowed_packet): keep the data elsewhere and put its name into the job', 'background-worker' ),
+					strlen( $sql ),
+					$most
+				)
+			);
+		}
+	}
+
+	/**
+	 * The ids of the rows that one statement wrote.
+	 *
+	 * MySQL tells the first one, SQLite the last one; those between are as far apart as the server says.
+	 *
+	 * @param int $told  What the database told.
+	 * @param int $count How many rows.
+	 * @return string[]
+	 * @throws Write_Failed When the database told none.
+	 */
+	private static function ids( $told, $count ) {
+		if ( $told < 1 ) {
+			throw new Write_Failed( __( 'the database did not tell the id of the job', 'background-worker' ) );
+		}
+		$step  = 1;
+		$first = $told;
+		if ( $count > 1 && Database::is_sqlite() ) {
+			$first = $told - $count + 1;
+		} elseif ( $count > 1 ) {
+			// From the table just written to: where reads go to replicas, this one goes to the server that knows.
+			$step = max( 1, (int) Database::value( 'SELECT @@auto_increment_increment FROM ' . Schema::jobs() . ' LIMIT 1' ) );
+		}
+		return array_map( 'strval', range( $first, $first + ( $count - 1 ) * $step, $step ) );
+	}
+}

@@ -1,0 +1,292 @@
+<?php
+/**
+ * The tables.
+ *
+ * @package Background_Worker
+ */
+
+namespace Background_Worker;
+
+/**
+ * Names, columns and indexes of the tables, and how a database gets them: the one place that says so.
+ *
+ * Creating and upgrading are the same thing: look what is missing, add it, look again. So it does not matter how
+ * often, from which version or in how many processes at once it is done.
+ */
+final class Schema {
+
+	/**
+	 * Goes up with every change of the tables. The older Async Background Worker's last one was 17.
+	 */
+	const VERSION = 20;
+
+	/**
+	 * The network's option that holds the version of its tables; on a site that is no network, the site's.
+	 */
+	const OPTION = 'ABW_DB_VERSION';
+
+	/**
+	 * How often to look again before giving up.
+	 */
+	const LOOKS = 4;
+
+	const NAME  = 'varchar(191) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin';
+	const TEXT  = 'varchar(191) CHARACTER SET utf8mb4';
+	const ASCII = 'CHARACTER SET ascii COLLATE ascii_bin';
+	const JSON  = 'longtext CHARACTER SET utf8mb4';
+
+	/**
+	 * The table of the jobs.
+	 *
+	 * @return string
+	 */
+	public static function jobs() {
+		return $GLOBALS['wpdb']->base_prefix . 'bg_jobs';
+	}
+
+	/**
+	 * The table of the workers.
+	 *
+	 * @return string
+	 */
+	public static function workers() {
+		return $GLOBALS['wpdb']->base_prefix . 'bg_workers';
+	}
+
+	/**
+	 * The table of what is known of queues.
+	 *
+	 * @return string
+	 */
+	public static function queues() {
+		return $GLOBALS['wpdb']->base_prefix . 'bg_queues';
+	}
+
+	/**
+	 * Whether the tables are as this version of the plugin needs them.
+	 *
+	 * @return bool
+	 */
+	public static function is_current() {
+		return (int) get_site_option( self::OPTION ) >= self::VERSION;
+	}
+
+	/**
+	 * Makes sure of it: after an update of the plugin, nobody has activated it anew.
+	 *
+	 * @throws Write_Failed When the tables cannot be made so.
+	 */
+	public static function ensure() {
+		if ( ! self::is_current() ) {
+			self::install();
+		}
+	}
+
+	/**
+	 * Creates or upgrades the tables, whatever there is.
+	 *
+	 * @throws Write_Failed When the database refuses.
+	 */
+	public static function install() {
+		Schema_Lock::hold(
+			static function () {
+				$is_older = Older_Table::is_there();
+				self::converge( self::jobs(), self::job_columns(), self::job_indexes() );
+				self::converge( self::workers(), self::worker_columns(), array( 'PRIMARY' => 'PRIMARY KEY  (id)' ) );
+				self::converge( self::queues(), self::queue_columns(), array( 'PRIMARY' => 'PRIMARY KEY  (queue)' ) );
+				if ( $is_older || ! self::is_current() ) {
+					Older_Table::settle();
+				}
+			}
+		);
+		update_site_option( self::OPTION, self::VERSION );
+	}
+
+	/**
+	 * Removes the tables and what else there is of ours.
+	 *
+	 * @throws Write_Failed When the database refuses.
+	 */
+	public static function remove() {
+		foreach ( array( self::jobs(), self::workers(), self::queues() ) as $table ) {
+			Database::run( "DROP TABLE IF EXISTS {$table}" );
+		}
+		delete_site_option( self::OPTION );
+	}
+
+	/**
+	 * A table's columns: name => type.
+	 *
+	 * @param string $table The table.
+	 * @return string[] None when there is no such table.
+	 */
+	public static function columns_of( $table ) {
+		try {
+			return array_change_key_case( array_column( Database::rows( "SHOW COLUMNS FROM {$table}" ), 'Type', 'Field' ) );
+		} catch ( Write_Failed $failed ) {
+			return array();
+		}
+	}
+
+	/**
+	 * Makes one table what it should be.
+	 *
+	 * @param string   $table   The table.
+	 * @param string[] $columns Name => definition.
+	 * @param string[] $indexes Name => definition.
+	 * @throws Write_Failed When it cannot be.
+	 */
+	private static function converge( $table, array $columns, array $indexes ) {
+		$failed = null;
+		for ( $look = 1; $look <= self::LOOKS; $look++ ) {
+			$steps = self::next_steps( $table, $columns, $indexes );
+			if ( ! $steps ) {
+				return;
+			}
+			try {
+				array_map( array( Database::class, 'run' ), $steps );
+			} catch ( Write_Failed $failed ) {
+				continue; // Another process may have done just this.
+			}
+		}
+		throw $failed ? $failed : new Write_Failed( "{$table} still lacks columns after it was altered" );
+	}
+
+	/**
+	 * What brings a table nearer to what it should be.
+	 *
+	 * @param string   $table   The table.
+	 * @param string[] $columns Name => definition.
+	 * @param string[] $indexes Name => definition.
+	 * @return string[] Statements; none when it is.
+	 */
+	private static function next_steps( $table, array $columns, array $indexes ) {
+		$there = self::columns_of( $table );
+		if ( ! $there ) {
+			$lines = array();
+			foreach ( $columns as $name => $definition ) {
+				$lines[] = "{$name} {$definition}";
+			}
+			$lines = implode( ",\n", array_merge( $lines, array_values( $indexes ) ) );
+			return array( "CREATE TABLE IF NOT EXISTS {$table} (\n{$lines}\n) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4" );
+		}
+		if ( self::jobs() === $table && Older_Table::is_there() ) {
+			return Older_Table::next_steps( $columns );
+		}
+		$changes = array();
+		foreach ( array_diff_key( $columns, $there ) as $name => $definition ) {
+			$changes[] = "ADD COLUMN {$name} {$definition}";
+		}
+		foreach ( array_diff_key( $indexes, self::indexes_of( $table ) ) as $definition ) {
+			$changes[] = "ADD {$definition}";
+		}
+		return $changes ? array( "ALTER TABLE {$table} " . implode( ', ', $changes ) ) : array();
+	}
+
+	/**
+	 * A table's indexes.
+	 *
+	 * @param string $table The table.
+	 * @return int[] Name => anything.
+	 * @throws Write_Failed When the database does not tell.
+	 */
+	private static function indexes_of( $table ) {
+		return array_flip( array_unique( array_column( Database::rows( "SHOW INDEX FROM {$table}" ), 'Key_name' ) ) );
+	}
+
+	/**
+	 * The columns of the jobs. Times are milliseconds since 1970 where they are numbers.
+	 *
+	 * A row written by hand or by the older plugin has queue, payload and attempts only: all the rest has defaults.
+	 *
+	 * @return string[]
+	 */
+	private static function job_columns() {
+		return array(
+			'id'               => 'bigint(20) unsigned NOT NULL AUTO_INCREMENT',
+			'queue'            => self::NAME . " NOT NULL DEFAULT 'default'",
+			'payload'          => 'longblob NOT NULL',
+			'attempts'         => 'int unsigned NOT NULL DEFAULT 0',
+			'created_datetime' => 'timestamp NOT NULL DEFAULT CURRENT_TIMESTAMP',
+			'updated_datetime' => 'timestamp NOT NULL DEFAULT CURRENT_TIMESTAMP ON UPDATE CURRENT_TIMESTAMP',
+			'status'           => 'varchar(10) ' . self::ASCII . " NOT NULL DEFAULT 'queued'",
+			'priority'         => 'int NOT NULL DEFAULT 0',
+			'max_attempts'     => 'int unsigned NOT NULL DEFAULT 3',
+			'backoff'          => 'int unsigned NOT NULL DEFAULT 30',
+			'timeout'          => 'int unsigned NULL',
+			'available_at'     => 'bigint NOT NULL DEFAULT 0',
+			'due_at'           => 'bigint NOT NULL DEFAULT 0',
+			'started_at'       => 'bigint NULL',
+			'finished_at'      => 'bigint NULL',
+			'runtime_ms'       => 'int unsigned NULL',
+			'lease_token'      => 'bigint unsigned NOT NULL DEFAULT 0',
+			'worker'           => self::NAME . ' NULL',
+			'cancel_requested' => 'tinyint unsigned NOT NULL DEFAULT 0',
+			'blog_id'          => 'bigint(20) unsigned NOT NULL DEFAULT 0',
+			'batch'            => self::NAME . ' NULL',
+			'callback'         => self::NAME . ' NULL',
+			'unique_key'       => self::NAME . ' NULL',
+			'unique_hash'      => 'char(64) ' . self::ASCII . ' NULL',
+			'progress_done'    => 'bigint NULL',
+			'progress_total'   => 'bigint NULL',
+			'progress_message' => self::TEXT . ' NULL',
+			'result'           => self::JSON . ' NULL',
+			'error'            => self::JSON . ' NULL',
+			'output'           => 'longblob NULL',
+			'note'             => self::TEXT . ' NULL',
+			'history'          => self::JSON . ' NULL',
+		);
+	}
+
+	/**
+	 * The indexes of the jobs.
+	 *
+	 * @return string[]
+	 */
+	private static function job_indexes() {
+		return array(
+			'PRIMARY'     => 'PRIMARY KEY  (id)',
+			'unique_hash' => 'UNIQUE KEY unique_hash (unique_hash)',
+			'claim'       => 'KEY claim (status, queue, priority, id)',
+			'due'         => 'KEY due (status, due_at)',
+			'batch'       => 'KEY batch (batch, status)',
+		);
+	}
+
+	/**
+	 * The columns of the workers.
+	 *
+	 * @return string[]
+	 */
+	private static function worker_columns() {
+		return array(
+			'id'           => self::NAME . ' NOT NULL',
+			'name'         => self::TEXT . " NOT NULL DEFAULT ''",
+			'host'         => self::TEXT . " NOT NULL DEFAULT ''",
+			'pid'          => 'int NOT NULL DEFAULT 0',
+			'slot'         => 'int NOT NULL DEFAULT 0',
+			'mode'         => "varchar(10) NOT NULL DEFAULT ''",
+			'queues'       => 'text CHARACTER SET utf8mb4 NULL',
+			'state'        => "varchar(10) NOT NULL DEFAULT 'idle'",
+			'job_id'       => 'varchar(64) NULL',
+			'started_at'   => 'bigint NOT NULL DEFAULT 0',
+			'heartbeat_at' => 'bigint NOT NULL DEFAULT 0',
+			'jobs_done'    => 'bigint NOT NULL DEFAULT 0',
+			'memory_bytes' => 'bigint NOT NULL DEFAULT 0',
+			'version'      => "varchar(20) NOT NULL DEFAULT ''",
+		);
+	}
+
+	/**
+	 * The columns of what is known of queues.
+	 *
+	 * @return string[]
+	 */
+	private static function queue_columns() {
+		return array(
+			'queue'     => self::NAME . ' NOT NULL',
+			'paused'    => 'tinyint NOT NULL DEFAULT 0',
+			'paused_at' => 'bigint NULL',
+		);
+	}
+}
