@@ -49,13 +49,15 @@ class Lease:
     """The right to run a job once, until `until_ms` (ms since 1970, in the queue's clock).
 
     Every later statement about the job names the token; the queue ignores a token that is not
-    the job's newest, so a worker that comes back late changes nothing.
+    the job's newest, so a worker that comes back late changes nothing. `worker` is the slot it
+    was given to.
     """
 
     job: Job
     token: int
     until_ms: int
     reserved_ms: int
+    worker: str = ""
 
 
 class Ending(str, enum.Enum):

@@ -1,0 +1,209 @@
+"""The ledger of a site's database: one connection, for one thread."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from wpbg.job import Status
+from wpbg.ledger import views
+from wpbg.ledger.jobs import JobDesk, NoSuchJob, Retried, row_id
+from wpbg.ledger.views import View
+from wpbg.queues.clock import Clock
+from wpbg.queues.connection import Row, open_database
+from wpbg.queues.records import dump, label
+from wpbg.queues.settings import DatabaseSettings
+
+if TYPE_CHECKING:
+    from wpbg.pool import WorkerRow
+
+NEWEST = 2**62
+"""An id above every other."""
+
+FORGOTTEN_MS = 10 * 60_000
+"""Rows of workers that have been silent for so long are removed: they were killed."""
+
+COUNTED = (Status.QUEUED, Status.DELAYED, Status.RUNNING, Status.FAILED)
+
+
+class Ledger:
+    """What is in the tables, as `wpbg jobs`, `queues`, `workers` and `status` show it.
+
+    Everything that goes wrong with the server is a `QueueUnreachable`; the next call connects
+    anew. `clock` replaces the database's own.
+    """
+
+    def __init__(self, settings: DatabaseSettings, *, clock: Clock | None = None) -> None:
+        self.database = open_database(settings)
+        self._clock = clock
+        self._desk = JobDesk(self.database)
+        self._shown_since_ms: int | None = None
+
+    def now_ms(self) -> int:
+        """The time in the database's clock."""
+        self.database.connect()
+        return (self._clock or self.database.clock).now_ms()
+
+    def close(self) -> None:
+        self.database.close()
+
+    # Jobs
+
+    def list_jobs(
+        self,
+        *,
+        status: str | None = None,
+        queue: str | None = None,
+        callback: str | None = None,
+        batch: str | None = None,
+        limit: int = 50,
+        before: str | None = None,
+    ) -> list[View]:
+        """Jobs, newest first; `before` an id, for the next page."""
+        below = NEWEST if before is None else row_id(before) or 0
+        wanted = {"status": status, "queue": queue, "callback": callback, "batch": batch}
+        rows = self.database.rows("list_jobs", **wanted, before=below, limit=limit)
+        return [views.job_summary(row) for row in rows]
+
+    def get_job(self, job_id: str) -> View:
+        """Everything about a job. Raises `NoSuchJob`."""
+        return views.job_details(self._row(job_id))
+
+    def job_log(self, job_id: str) -> list[View]:
+        """Its attempts, oldest first: worker, times, ending, error, output. Raises `NoSuchJob`."""
+        return views.attempts(self._row(job_id))
+
+    def retry(self, job_id: str) -> None:
+        """See `JobDesk.retry`."""
+        self._desk.retry(job_id, self.now_ms())
+
+    def retry_failed(self, queue: str | None = None) -> Retried:
+        """See `JobDesk.retry_failed`."""
+        return self._desk.retry_failed(queue, self.now_ms())
+
+    def cancel(self, job_id: str) -> Status:
+        """See `JobDesk.cancel`."""
+        return self._desk.cancel(job_id, self.now_ms())
+
+    def delete(self, job_id: str) -> None:
+        """See `JobDesk.delete`."""
+        self._desk.delete(job_id)
+
+    def _row(self, job_id: str) -> Row:
+        number = row_id(job_id)
+        rows = self.database.rows("job", id=number) if number is not None else []
+        if not rows:
+            self._desk.state(job_id)  # raises, with its words
+            raise NoSuchJob(f"Job {job_id} has just been deleted.")
+        return rows[0]
+
+    # Queues
+
+    def queues(self) -> list[View]:
+        """Every queue that has, or had, jobs or was paused: counts, how long the oldest waits, whether it is paused.
+
+        `oldest_queued_seconds` is None where nothing waits.
+        """
+        now = self.now_ms()
+        paused = {row["queue"]: bool(row["paused"]) for row in self.database.rows("queue_rows")}
+        names = {row["queue"] for row in self.database.rows("queue_names")} | set(paused)
+        counts: dict[str, dict[str, int]] = {name: {} for name in names}
+        oldest: dict[str, int] = {}
+        for row in self.database.rows("counts"):
+            queue, status = row["queue"], row["status"]
+            of_queue = counts.setdefault(queue, {})
+            of_queue[status] = of_queue.get(status, 0) + int(row["jobs"])
+            if status == Status.QUEUED.value:
+                since = self.database.rows("oldest", queue=queue, priority=row["priority"])[0]["since"]
+                if since is not None:
+                    oldest[queue] = min(oldest.get(queue, int(since)), int(since))
+        return [
+            {
+                "queue": queue,
+                **{status.value: found.get(status.value, 0) for status in COUNTED},
+                "oldest_queued_seconds": max(0, (now - oldest[queue]) // 1000) if queue in oldest else None,
+                "paused": paused.get(queue, False),
+            }
+            for queue, found in sorted(counts.items())
+        ]
+
+    def pause(self, queue: str) -> None:
+        """No job of the queue is begun until it is resumed; running ones finish. Repeatable."""
+        self.database.change("pause_queue", queue=queue, now=self.now_ms())
+
+    def resume(self, queue: str) -> bool:
+        """Undo `pause`. False: it was not paused."""
+        was = {row["queue"] for row in self.database.rows("queue_rows") if row["paused"]}
+        self.database.change("resume_queue", queue=queue)
+        return queue in was
+
+    def purge(self, queue: str, statuses: Sequence[Status] = (Status.QUEUED, Status.DELAYED)) -> int:
+        """See `JobDesk.purge`."""
+        return self._desk.purge(queue, tuple(statuses))
+
+    # Batches
+
+    def batches(self, batch: str | None = None) -> list[View]:
+        """Every batch (or one) with how many of its jobs are in which state, newest first."""
+        found: dict[str, dict[str, Any]] = {}
+        for row in self.database.rows("batches", batch=batch):
+            of_batch = found.setdefault(row["batch"], {"first": int(row["first_id"]), "counts": {}})
+            of_batch["first"] = min(of_batch["first"], int(row["first_id"]))
+            of_batch["counts"][row["status"]] = int(row["jobs"])
+        newest = sorted(found.items(), key=lambda item: -item[1]["first"])
+        return [
+            {
+                "batch": name,
+                "total": sum(of_batch["counts"].values()),
+                **{status.value: of_batch["counts"].get(status.value, 0) for status in Status},
+            }
+            for name, of_batch in newest
+        ]
+
+    # Workers
+
+    def workers(self) -> list[View]:
+        """The slots of all workers; `state` is `lost` for those not heard of for a minute."""
+        now = self.now_ms()
+        return [views.worker_view(row, now) for row in self.database.rows("workers")]
+
+    def show_workers(self, rows: Sequence[WorkerRow]) -> None:
+        """Write or refresh the rows of a worker's slots, and remove those of workers long dead."""
+        now = self.now_ms()
+        if self._shown_since_ms is None:
+            self._shown_since_ms = now
+        since = self._shown_since_ms
+
+        def write() -> None:
+            for row in rows:
+                self.database.change("upsert_worker", **_worker_columns(row), started_at=since, heartbeat_at=now)
+
+        self.database.atomically(write)
+        self.database.change("remove_silent_workers", before=now - FORGOTTEN_MS)
+
+    def hide_workers(self, rows: Sequence[WorkerRow]) -> None:
+        """Remove the rows of a worker's slots: it has ended."""
+        for row in rows:
+            self.database.change("remove_worker", id=worker_id(row))
+
+
+def worker_id(row: WorkerRow) -> str:
+    """By which a slot is known: host, process, number."""
+    return f"{row.host[:150]}:{row.pid}:{row.slot}"
+
+
+def _worker_columns(row: WorkerRow) -> Row:
+    return {
+        "id": worker_id(row),
+        "name": label(row.name),
+        "host": label(row.host),
+        "pid": row.pid,
+        "slot": row.slot,
+        "mode": row.mode[:10],
+        "queues": dump(list(row.queues)),
+        "state": row.state[:10],
+        "job_id": None if row.job_id is None else row.job_id[:64],
+        "jobs_done": row.jobs_done,
+        "memory_bytes": row.memory_bytes,
+        "version": row.version[:20],
+    }

@@ -1,0 +1,185 @@
+"""The queue in the site's own database: MariaDB, MySQL, or the SQLite drop-in's file.
+
+The table and its columns are described in docs and in the plugin's schema; what each statement is
+for, in `sql/`. Every change of a job is guarded by its status and, once it runs, by the token of
+its lease.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
+
+from wpbg.job import Lease, NewJob, Outcome, Progress, Status
+from wpbg.queues.base import Capability, Renewal, Ticked
+from wpbg.queues.claim import Claimer
+from wpbg.queues.clock import Clock
+from wpbg.queues.connection import TooLarge, open_database
+from wpbg.queues.housekeeping import Housekeeper
+from wpbg.queues.records import Claim, Row, history_entry, label, new_row, outcome_columns, progress_columns
+from wpbg.queues.settings import DatabaseSettings
+from wpbg.queues.sqlite import SQLite
+from wpbg.settle import Decision, Finish, Retry
+
+DAY_MS = 24 * 60 * 60 * 1000
+KEPT_OUTPUT = 32 * 1024
+"""Bytes of output that are kept of a run whose outcome is too large for the database."""
+
+
+class DatabaseQueue:
+    """One connection to the site's database, for `queues` in their precedence. See `queues.base.Queue`.
+
+    `skip_lock` claims by compare and swap where `SKIP LOCKED` is there but not wanted (some
+    proxies and clusters). `retention_ms` None keeps finished jobs for ever. `clock` replaces the
+    database's own.
+    """
+
+    capabilities = frozenset(Capability)
+
+    def __init__(
+        self,
+        settings: DatabaseSettings,
+        queues: Sequence[str],
+        *,
+        lease_ms: int,
+        skip_lock: bool = False,
+        clock: Clock | None = None,
+        retention_ms: int | None = 7 * DAY_MS,
+        jitter: random.Random | None = None,
+    ) -> None:
+        self.database = open_database(settings)
+        self.queues = tuple(dict.fromkeys(queues))
+        self.lease_ms = lease_ms
+        self._clock = clock
+        self._claimer = Claimer(self.database, self.queues, skip_lock=skip_lock, chance=jitter or random.Random())
+        self._housekeeper = Housekeeper(self.database, lease_ms=lease_ms, retention_ms=retention_ms)
+        self._in_doubt: tuple[str, int] | None = None
+
+    def now_ms(self) -> int:
+        """The time in the queue's clock."""
+        self._connect()
+        return (self._clock or self.database.clock).now_ms()
+
+    def put(self, jobs: Iterable[NewJob]) -> list[str]:
+        rows = [new_row(job, self.now_ms()) for job in jobs]
+
+        def store() -> list[str]:
+            return [str(self.database.insert("put", **row)) for row in rows]
+
+        with self.database.durable() if isinstance(self.database, SQLite) else nullcontext():
+            return self.database.atomically(store) if rows else []
+
+    def reserve(self, limit: int, worker: str) -> list[Lease]:
+        now = self.now_ms()
+        return self._claimer.claim(limit, Claim(worker, now, now + self.lease_ms))
+
+    def renew(self, leases: Sequence[Lease]) -> Renewal:
+        if not leases:
+            return Renewal(frozenset(), frozenset())
+        until = self.now_ms() + self.lease_ms
+
+        def push() -> list[Row]:
+            for lease in sorted(leases, key=lambda lease: int(lease.job.id)):
+                self.database.change("renew", id=int(lease.job.id), token=lease.token, until=until)
+            return self.database.rows("renewed", ids=[int(lease.job.id) for lease in leases])
+
+        # One statement needs no transaction, and most workers have one job at a time.
+        rows = push() if len(leases) == 1 else self.database.atomically(push)
+        held = {(str(row["id"]), int(row["lease_token"])): bool(row["cancel_requested"]) for row in rows}
+        return Renewal(
+            lost=frozenset(lease for lease in leases if (lease.job.id, lease.token) not in held),
+            cancel=frozenset(lease for lease in leases if held.get((lease.job.id, lease.token))),
+        )
+
+    def settle(self, lease: Lease, decision: Decision, outcome: Outcome) -> bool:
+        now = self.now_ms()
+        doubted, self._in_doubt = self._in_doubt == (lease.job.id, lease.token), (lease.job.id, lease.token)
+        try:
+            done = self._apply(lease, decision, outcome, now)
+        except TooLarge as error:
+            done = self._apply(lease, decision, smaller(outcome, error), now)
+        if not done and doubted:
+            # The answer to the first try was lost with the connection. If the job is where that try
+            # would have put it, under our token, it was ours.
+            done = self._is_settled(lease, decision)
+        self._in_doubt = None
+        return done
+
+    def progress(self, lease: Lease, progress: Progress) -> None:
+        self._connect()
+        self.database.change(
+            "progress",
+            id=int(lease.job.id),
+            token=lease.token,
+            done=progress.done,
+            total=progress.total,
+            message=label(progress.message or None),
+        )
+
+    def tick(self, limit: int = 500) -> Ticked:
+        self._connect()
+        jumped = 0 if self._clock else self.database.check_clock()
+        self._housekeeper.notice_jump(jumped)
+        return self._housekeeper.tick(self.now_ms(), limit)
+
+    def busy(self) -> bool:
+        self._connect()
+        return any(row["busy"] for queue in self.queues for row in self.database.rows("busy", queue=queue))
+
+    def close(self) -> None:
+        self.database.close()
+
+    def _connect(self) -> None:
+        self.database.connect()
+        self._housekeeper.notice_connection((self._clock or self.database.clock).now_ms())
+
+    def _apply(self, lease: Lease, decision: Decision, outcome: Outcome, now: int) -> bool:
+        """Finish, retry or release; what must not go back to the queue ends as cancelled."""
+        database, guard = self.database, {"id": int(lease.job.id), "token": lease.token}
+        kept = outcome_columns(outcome)
+        entry = None
+        if not (isinstance(decision, Finish) and decision.status is Status.COMPLETED):
+            entry = history_entry(lease.job.attempt, lease.worker or None, lease.reserved_ms, now, outcome)
+        if isinstance(decision, Finish):
+            if decision.status is Status.COMPLETED:
+                kept["error"] = None
+            columns = {**kept, **progress_columns(outcome), "status": decision.status.value, "entry": entry}
+            return database.change("finish", **guard, now=now, **columns) == 1
+        if isinstance(decision, Retry):
+            kept.pop("result")
+            at = now + max(0, decision.delay_ms)
+            delayed = decision.delay_ms > 0
+            status = Status.DELAYED if delayed else Status.QUEUED
+            when = {"status": status.value, "due_at": at if delayed else 0, "available_at": at, "now": now}
+            done = database.change("retry", **guard, **when, **kept, entry=entry) == 1
+        else:
+            kept.pop("result")
+            done = database.change("release", **guard) == 1
+        return done or database.change("cancel_running", **guard, now=now, **kept, entry=entry) == 1
+
+    def _is_settled(self, lease: Lease, decision: Decision) -> bool:
+        expected = {Status.CANCELLED.value}
+        if isinstance(decision, Finish):
+            expected = {decision.status.value}
+        elif isinstance(decision, Retry):
+            expected |= {Status.QUEUED.value, Status.DELAYED.value}
+        else:
+            expected |= {Status.QUEUED.value}
+        rows = self.database.rows("settled", id=int(lease.job.id), token=lease.token)
+        return bool(rows) and rows[0]["status"] in expected
+
+
+def smaller(outcome: Outcome, reason: TooLarge) -> Outcome:
+    """The outcome without what made it too large to be recorded; the note says what is missing."""
+    note = "Output cut and result dropped: the database did not take them in one piece (max_allowed_packet)."
+    return Outcome(
+        ending=outcome.ending,
+        error=outcome.error,
+        output=outcome.output[-KEPT_OUTPUT:],
+        note=note if outcome.note is None else f"{outcome.note} {note}",
+        runtime_ms=outcome.runtime_ms,
+        memory_bytes=outcome.memory_bytes,
+        progress=outcome.progress,
+        callback=outcome.callback,
+    )

@@ -1,0 +1,109 @@
+"""One round of housekeeping: promote what is due, rescue what was abandoned, prune what is old."""
+
+from __future__ import annotations
+
+from wpbg.job import Ending, Job, JobError, Outcome, Status
+from wpbg.queues.base import Ticked
+from wpbg.queues.connection import Database
+from wpbg.queues.records import Row, error_json, history_entry
+from wpbg.settle import Finish, decide
+
+JUMP_MS = 2000
+"""A clock that moves by more than this at once has been set, or its machine has slept."""
+
+
+class Housekeeper:
+    """Rows are looked up first and then changed by id, if they still are as they were.
+
+    So no round holds locks on more than `limit` rows, and rounds of several workers at once take
+    their locks in the same order.
+    """
+
+    def __init__(self, database: Database, *, lease_ms: int, retention_ms: int | None) -> None:
+        self._database = database
+        self._lease_ms = lease_ms
+        self._retention_ms = retention_ms
+        self._connects = 0
+        self._outages = 0
+        self._judge_from_ms = 0
+        self._jumped = False
+
+    def notice_connection(self, now_ms: int) -> None:
+        """After an outage the living must get their heartbeat in first."""
+        database = self._database
+        if database.connects == self._connects:
+            return
+        wait = self._lease_ms if database.outages > self._outages else 0
+        if database.uptime_ms is not None:
+            wait = max(wait, self._lease_ms - database.uptime_ms)
+        self._connects, self._outages = database.connects, database.outages
+        self._judge_from_ms = max(self._judge_from_ms, now_ms + wait)
+
+    def notice_jump(self, jumped_ms: int) -> None:
+        """A clock that jumped ahead has ended leases whose workers are alive."""
+        self._jumped = self._jumped or jumped_ms > JUMP_MS
+
+    def tick(self, now_ms: int, limit: int) -> Ticked:
+        if self._jumped:
+            self._jumped = False
+            self._judge_from_ms = now_ms + self._lease_ms
+        promoted = self._promote(now_ms, limit)
+        rescued, given_up = ([], []) if now_ms < self._judge_from_ms else self._rescue(now_ms, limit)
+        pruned = self._prune(now_ms, limit)
+        return Ticked(promoted, tuple(rescued), tuple(given_up), pruned)
+
+    def _promote(self, now_ms: int, limit: int) -> int:
+        ids = sorted(row["id"] for row in self._database.rows("due_delayed", now=now_ms, limit=limit))
+        return self._database.change("promote", ids=ids, now=now_ms) if ids else 0
+
+    def _rescue(self, now_ms: int, limit: int) -> tuple[list[str], list[str]]:
+        rescued: list[str] = []
+        given_up: list[str] = []
+        for row in self._database.rows("expired", now=now_ms, limit=limit):
+            status = self._after_loss(row)
+            if self._give_back(row, status, now_ms):
+                (rescued if status is Status.QUEUED else given_up).append(str(row["id"]))
+        return rescued, given_up
+
+    @staticmethod
+    def _after_loss(row: Row) -> Status:
+        """The same rules as for a run that told of its end, but for the wait: the lease was that."""
+        if row["cancel_requested"]:
+            return Status.CANCELLED
+        attempts = int(row["attempts"])
+        job = Job(str(row["id"]), row["queue"], b"", attempts, max_attempts=int(row["max_attempts"]))
+        decision = decide(job, Outcome(Ending.WORKER_LOST), lambda: 0.0)
+        return decision.status if isinstance(decision, Finish) else Status.QUEUED
+
+    def _give_back(self, row: Row, status: Status, now_ms: int) -> bool:
+        outcome = Outcome(Ending.WORKER_LOST, error=worker_lost(row))
+        changed = self._database.change(
+            "rescue",
+            id=row["id"],
+            token=row["lease_token"],
+            cancel=row["cancel_requested"],
+            status=status.value,
+            due_at=0 if status is Status.QUEUED else now_ms,
+            now=now_ms,
+            error=error_json(outcome),
+            entry=history_entry(int(row["attempts"]), row["worker"], row["started_at"], now_ms, outcome),
+        )
+        return changed == 1
+
+    def _prune(self, now_ms: int, limit: int) -> int:
+        if self._retention_ms is None:
+            return 0
+        before, pruned = now_ms - self._retention_ms, 0
+        for status in (Status.COMPLETED, Status.FAILED, Status.CANCELLED):
+            left = limit - pruned
+            what = {"status": status.value, "before": before}
+            rows = self._database.rows("finished_before", **what, limit=left) if left > 0 else []
+            if rows:
+                pruned += self._database.change("prune", **what, ids=sorted(row["id"] for row in rows))
+        return pruned
+
+
+def worker_lost(row: Row) -> JobError:
+    """What people are told of a job whose worker went silent."""
+    worker = row["worker"] or "an unknown worker"
+    return JobError("WorkerLost", f"{worker} stopped sending heartbeats while it ran the job (killed, or cut off).")

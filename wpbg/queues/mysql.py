@@ -1,0 +1,241 @@
+"""MariaDB and MySQL, through PyMySQL."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import ssl
+import time
+from typing import Any
+
+import pymysql
+from pymysql.constants import CLIENT
+from pymysql.cursors import DictCursor
+
+from wpbg.errors import QueueError, QueueUnreachable
+from wpbg.queues.clock import ServerClock
+from wpbg.queues.connection import Contention, Database, Duplicate, Row, TooLarge, tables_missing, tables_old
+from wpbg.queues.settings import DatabaseSettings, endpoint
+from wpbg.queues.sql import PARAMETER
+
+CONNECT_SECONDS = 10
+ANSWER_SECONDS = 60
+"""A server that says nothing for this long is taken for gone."""
+LOCK_SECONDS = 10
+IDLE_SECONDS = 15.0
+"""After so long without a word the connection is tried before it is relied on (`wait_timeout`)."""
+
+NOW = "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))"
+"""µs since 1970. Not UNIX_TIMESTAMP(NOW(6)): in the hour that autumn repeats, that may be an hour off."""
+
+DUPLICATE_KEY, DEADLOCK, LOCK_WAIT = 1062, 1213, 1205
+NO_TABLE, NO_COLUMN, PACKET_TOO_LARGE = 1146, 1054, 1153
+SYNTAX, NOT_SUPPORTED = 1064, 1235
+# Names from PyMySQL's constants CR and ER; 1290/1836 read-only server, 1927 connection killed (MariaDB).
+LOST = {2002, 2003, 2006, 2013, 2014, 2055, 0, 1040, 1042, 1043, 1053, 1077, 1079, 1080, 1152, 1158, 1159, 1160, 1161}
+LOST |= {1184, 1203, 1226, 1290, 1317, 1836, 1927, 3024, 3169, 4031}
+
+
+class MySQL(Database):
+    """Autocommit outside of `atomically`; READ COMMITTED, UTC, binary-safe parameters."""
+
+    drivers_error = pymysql.err.Error
+
+    def __init__(self, settings: DatabaseSettings, **options: Any) -> None:
+        super().__init__(settings, **options)
+        self._statements = {name: pyformat(sql) for name, sql in self.queries.items()}
+        self._connection: pymysql.connections.Connection[Any] | None = None
+        self._clock = ServerClock()
+        self._used = 0.0
+        self._packet = 0
+        self.version = ""
+
+    @property
+    def clock(self) -> ServerClock:
+        return self._clock
+
+    def check_clock(self) -> int:
+        begun = time.monotonic()
+        (row,) = self._guarded(lambda: self._ask(f"SELECT {NOW} AS now"))
+        return self._clock.set(server_ms(row, begun))
+
+    def is_open(self) -> bool:
+        return self._connection is not None
+
+    def connect(self) -> None:
+        if self._connection is not None and time.monotonic() - self._used > IDLE_SECONDS:
+            # Closed for being idle is no outage, and nothing was under way that could be in doubt.
+            try:
+                self._connection.ping(reconnect=False)
+                self._used = time.monotonic()
+            except self.drivers_error:
+                self._close()
+        super().connect()
+
+    def _open(self) -> None:
+        settings, at = self.settings, endpoint(self.settings)
+        context = tls_context(settings)
+        flags = settings.flags & (CLIENT.IGNORE_SPACE | CLIENT.INTERACTIVE)
+        connection: pymysql.connections.Connection[Any] = pymysql.connect(
+            host=at.host,
+            port=at.port,
+            unix_socket=at.socket,
+            user=settings.user,
+            password=settings.password,
+            database=settings.name,
+            charset="utf8mb4",
+            autocommit=True,
+            # A statement then says how many rows it matched, not how many it changed.
+            client_flag=flags | CLIENT.FOUND_ROWS,
+            cursorclass=DictCursor,
+            connect_timeout=CONNECT_SECONDS,
+            read_timeout=ANSWER_SECONDS,
+            write_timeout=ANSWER_SECONDS,
+            ssl=context,
+        )
+        self._connection = connection
+        # PyMySQL goes on in the clear when the server has no TLS; PHP does not, and neither do we.
+        if context is not None and not self._ask("SHOW SESSION STATUS LIKE 'Ssl_cipher'")[0]["Value"]:
+            raise QueueUnreachable(
+                f"The database server at {at.where} offers no TLS, which MYSQL_CLIENT_FLAGS asks for: switch it on "
+                "in the server, or take MYSQLI_CLIENT_SSL out of wp-config.php."
+            )
+        self._set_up()
+
+    def _set_up(self) -> None:
+        begun = time.monotonic()
+        (row,) = self._ask(
+            f"SELECT {NOW} AS now, VERSION() AS version, @@max_allowed_packet AS packet, "
+            "@@log_bin AS log_bin, @@binlog_format AS binlog_format"
+        )
+        self._clock.set(server_ms(row, begun))
+        self._packet = int(row["packet"])
+        self.version = str(row["version"])
+        self.skip_locked = has_skip_locked(self.version)
+        self.uptime_ms = int(self._ask("SHOW GLOBAL STATUS LIKE 'Uptime'")[0]["Value"]) * 1000
+        # Statement-based binary logs cannot record READ COMMITTED writes (error 1665).
+        by_statement = int(row["log_bin"]) and str(row["binlog_format"]).upper() == "STATEMENT"
+        level = "REPEATABLE READ" if by_statement else "READ COMMITTED"
+        # Like WordPress itself not strict: a label that the column's charset cannot hold must not keep
+        # an outcome from being recorded. No ANSI_QUOTES, no NO_BACKSLASH_ESCAPES, whatever the server has.
+        self._ask(
+            f"SET SESSION time_zone = '+00:00', sql_mode = 'NO_ENGINE_SUBSTITUTION', "
+            f"innodb_lock_wait_timeout = {LOCK_SECONDS}"
+        )
+        self._ask(f"SET SESSION TRANSACTION ISOLATION LEVEL {level}")
+        self._used = time.monotonic()
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            with contextlib.suppress(pymysql.err.Error, OSError):
+                self._connection.close()
+        self._connection = None
+
+    def _ask(self, sql: str) -> list[Row]:
+        assert self._connection is not None
+        with self._connection.cursor() as cursor:
+            cursor.execute(sql)
+            return list(cursor.fetchall())
+
+    def _begin(self) -> None:
+        assert self._connection is not None
+        self._connection.begin()
+
+    def _end(self, word: str) -> None:
+        assert self._connection is not None
+        if word == "COMMIT":
+            self._connection.commit()
+        else:
+            self._connection.rollback()
+
+    def _execute(self, name: str, params: dict[str, Any]) -> tuple[list[Row], int, int]:
+        assert self._connection is not None
+        with self._connection.cursor() as cursor:
+            statement = cursor.mogrify(self._statements[name], params)
+            # The server would answer a longer one by closing the connection, without a word.
+            size = len(statement)  # All but a few labels are one byte a character.
+            if size >= self._packet - 4096:
+                raise TooLarge(
+                    f"The database takes at most {self._packet // 1024} KiB in one piece (max_allowed_packet), and "
+                    f"this needs {size // 1024} KiB: raise it in the server's configuration, or pass less data."
+                )
+            matched = cursor.execute(statement)
+            rows = list(cursor.fetchall()) if cursor.description else []
+            self._used = time.monotonic()
+            return rows, matched, int(cursor.lastrowid or 0)
+
+    def _translate(self, error: Exception) -> Exception:
+        code = error.args[0] if error.args and isinstance(error.args[0], int) else None
+        said = str(error.args[1] if len(error.args) > 1 else error)
+        where = self.settings.where
+        if code in (DEADLOCK, LOCK_WAIT):
+            return Contention(f"The database {where} was too busy with others' locks ({said}): it is tried again.")
+        if code == DUPLICATE_KEY:
+            return Duplicate(said)
+        if code == NO_TABLE:
+            return tables_missing(self.settings)
+        if code == NO_COLUMN:
+            return tables_old(self.settings, said)
+        if code == PACKET_TOO_LARGE:
+            return TooLarge(f"The database {where} does not take that much in one piece: {said}.")
+        if code == 1045 or code == 1698:
+            return QueueUnreachable(
+                f"The database {where} refuses the user {self.settings.user!r} ({said}): check DB_USER and DB_PASSWORD "
+                "in wp-config.php, and from which hosts that user may connect."
+            )
+        if code in (1044, 1142, 1143, 1227):
+            return QueueUnreachable(f"The database user may not do this ({said}): grant it, or check DB_USER.")
+        if code == 1049:
+            return QueueUnreachable(f"There is no database {where} ({said}): check DB_NAME in wp-config.php.")
+        # A closed or broken connection is an InterfaceError of PyMySQL, without any code worth reading.
+        if code in LOST or isinstance(error, pymysql.err.InterfaceError):
+            return QueueUnreachable(
+                f"The database {where} cannot be reached ({said}): start the server, or check DB_HOST in wp-config.php."
+            )
+        return QueueError(f"The database refused a statement ({code}): {said}.")
+
+
+def server_ms(row: Row, begun: float) -> float:
+    """What the server's clock shows when its answer arrives: the answer is half the way there and back old."""
+    return float(row["now"]) / 1000 + (time.monotonic() - begun) * 500
+
+
+def pyformat(sql: str) -> str:
+    """`:name` as PyMySQL writes it. It expands lists by itself, with their brackets."""
+    return PARAMETER.sub(r"%(\1)s", sql.replace("%", "%%"))
+
+
+def has_skip_locked(version: str) -> bool:
+    """MariaDB from 10.6, MySQL from 8.0.1; not what only claims to be MySQL and lacks it."""
+    if "tidb" in version.lower():
+        return False
+    found = re.match(r"(\d+)\.(\d+)(?:\.(\d+))?", version)
+    if found is None:
+        return False
+    number = tuple(int(part or 0) for part in found.groups())
+    if "mariadb" in version.lower():
+        return number >= (10, 6, 0)
+    return number >= (8, 0, 1) or version.startswith("8.0.mysql_aurora")
+
+
+def tls_context(settings: DatabaseSettings) -> ssl.SSLContext | None:
+    """TLS as PHP's mysqlnd does it: MYSQLI_CLIENT_SSL encrypts; who the server is, is checked once there is a CA."""
+    if not (settings.flags & CLIENT.SSL or settings.ssl_ca or settings.ssl_cert):
+        return None
+    try:
+        context = ssl.create_default_context(cafile=settings.ssl_ca)
+        if not settings.ssl_ca or settings.flags & DONT_VERIFY:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        if settings.ssl_cert:
+            context.load_cert_chain(settings.ssl_cert, settings.ssl_key)
+    except OSError as error:
+        raise QueueError(
+            f"The TLS files of the database connection cannot be read ({error}): check MYSQL_SSL_CA, MYSQL_SSL_CERT "
+            "and MYSQL_SSL_KEY in wp-config.php."
+        ) from error
+    return context
+
+
+DONT_VERIFY = 64
+"""MYSQLI_CLIENT_SSL_DONT_VERIFY_SERVER_CERT"""

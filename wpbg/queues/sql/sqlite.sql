@@ -1,0 +1,308 @@
+-- ═══ SQLite: the drop-in's file ═══
+-- For the claim index (status, queue, priority, id) and the due index (status, due_at).
+-- The drop-in's text columns compare without regard to case (COLLATE NOCASE), and so do their indexes. Queue
+-- names are told apart as on MySQL by the second, exact comparison; the first one uses the index.
+
+-- claim_candidates --
+-- What is looked at here may be gone a moment later: the claim is guarded by the token.
+SELECT id, priority, lease_token FROM {jobs}
+WHERE status = 'queued' AND queue = :queue AND queue = :queue COLLATE BINARY
+  AND NOT EXISTS (SELECT 1 FROM {queues} q WHERE q.queue = :queue AND q.paused = 1)
+ORDER BY priority, id
+LIMIT :limit
+
+-- claim_lock --
+-- Inside BEGIN IMMEDIATE: nobody else writes until it ends.
+SELECT id, queue, payload, attempts, max_attempts, backoff, timeout, priority, blog_id, batch, callback, lease_token
+FROM {jobs}
+WHERE status = 'queued' AND queue = :queue AND queue = :queue COLLATE BINARY
+  AND NOT EXISTS (SELECT 1 FROM {queues} q WHERE q.queue = :queue AND q.paused = 1)
+ORDER BY priority, id
+LIMIT :limit
+
+-- claim_locked --
+UPDATE {jobs}
+SET status = 'running', attempts = attempts + 1, lease_token = lease_token + 1, worker = :worker,
+    started_at = :now, due_at = :until, finished_at = NULL, runtime_ms = NULL, result = NULL, error = NULL,
+    output = NULL, note = NULL, progress_done = NULL, progress_total = NULL, progress_message = NULL,
+    updated_datetime = CURRENT_TIMESTAMP
+WHERE id IN :ids AND status = 'queued'
+
+-- claim_guarded --
+-- Compare and swap: nobody else has claimed it since it was looked at.
+UPDATE {jobs}
+SET status = 'running', attempts = attempts + 1, lease_token = lease_token + 1, worker = :worker,
+    started_at = :now, due_at = :until, finished_at = NULL, runtime_ms = NULL, result = NULL, error = NULL,
+    output = NULL, note = NULL, progress_done = NULL, progress_total = NULL, progress_message = NULL,
+    updated_datetime = CURRENT_TIMESTAMP
+WHERE id = :id AND status = 'queued' AND lease_token = :token
+
+-- claimed --
+SELECT id, queue, payload, attempts, max_attempts, backoff, timeout, priority, blog_id, batch, callback, lease_token
+FROM {jobs} WHERE id = :id AND status = 'running' AND lease_token = :token
+
+-- put --
+-- With a unique key that an unfinished job has, the id of that job is what comes back.
+INSERT INTO {jobs} (queue, payload, status, priority, max_attempts, backoff, timeout, available_at, due_at, blog_id,
+    batch, callback, unique_key, unique_hash)
+VALUES (:queue, :payload, :status, :priority, :max_attempts, :backoff, :timeout, :available_at, :due_at, :blog_id,
+    :batch, :callback, :unique_key, :unique_hash)
+ON CONFLICT (unique_hash) DO UPDATE SET unique_hash = excluded.unique_hash
+RETURNING id
+
+-- renew --
+UPDATE {jobs}
+SET due_at = :until,
+    updated_datetime = CURRENT_TIMESTAMP
+WHERE id = :id AND status = 'running' AND lease_token = :token
+
+-- renewed --
+-- Who holds these jobs now, and which of them somebody wants cancelled.
+SELECT id, lease_token, cancel_requested FROM {jobs}
+WHERE id IN :ids AND status = 'running'
+
+-- finish --
+-- `history` is a JSON list that grows at its end; past 1 MB it starts anew.
+UPDATE {jobs}
+SET status = :status, due_at = :now, finished_at = :now, runtime_ms = :runtime_ms,
+    result = :result, error = :error, output = :output, note = :note,
+    progress_done = COALESCE(:progress_done, progress_done),
+    progress_total = CASE WHEN :progress_done IS NULL THEN progress_total ELSE :progress_total END,
+    progress_message = CASE WHEN :progress_done IS NULL THEN progress_message ELSE :progress_message END,
+    callback = COALESCE(:callback, callback), unique_hash = NULL,
+    history = CASE
+        WHEN :entry IS NULL THEN history
+        WHEN history IS NULL OR length(history) < 3 OR length(history) > 1000000 THEN '[' || :entry || ']'
+        ELSE substr(history, 1, length(history) - 1) || ',' || :entry || ']'
+    END,
+    updated_datetime = CURRENT_TIMESTAMP
+WHERE id = :id AND status = 'running' AND lease_token = :token
+
+-- retry --
+-- Not for a job that somebody wants cancelled: `cancel_running` is for those.
+UPDATE {jobs}
+SET status = :status, due_at = :due_at, available_at = :available_at, finished_at = :now, runtime_ms = :runtime_ms,
+    result = NULL, error = :error, output = :output, note = :note,
+    callback = COALESCE(:callback, callback),
+    history = CASE
+        WHEN :entry IS NULL THEN history
+        WHEN history IS NULL OR length(history) < 3 OR length(history) > 1000000 THEN '[' || :entry || ']'
+        ELSE substr(history, 1, length(history) - 1) || ',' || :entry || ']'
+    END,
+    updated_datetime = CURRENT_TIMESTAMP
+WHERE id = :id AND status = 'running' AND lease_token = :token AND cancel_requested = 0
+
+-- release --
+-- As if the attempt had not begun. Its place in the queue is the old one.
+UPDATE {jobs}
+SET status = 'queued', due_at = 0, attempts = CASE WHEN attempts > 0 THEN attempts - 1 ELSE 0 END,
+    started_at = NULL, finished_at = NULL, runtime_ms = NULL, worker = NULL,
+    progress_done = NULL, progress_total = NULL, progress_message = NULL,
+    updated_datetime = CURRENT_TIMESTAMP
+WHERE id = :id AND status = 'running' AND lease_token = :token AND cancel_requested = 0
+
+-- cancel_running --
+-- What would have gone back to the queue, had nobody asked to cancel it.
+UPDATE {jobs}
+SET status = 'cancelled', due_at = :now, finished_at = :now, runtime_ms = :runtime_ms,
+    result = NULL, error = :error, output = :output, note = :note,
+    callback = COALESCE(:callback, callback), unique_hash = NULL,
+    history = CASE
+        WHEN :entry IS NULL THEN history
+        WHEN history IS NULL OR length(history) < 3 OR length(history) > 1000000 THEN '[' || :entry || ']'
+        ELSE substr(history, 1, length(history) - 1) || ',' || :entry || ']'
+    END,
+    updated_datetime = CURRENT_TIMESTAMP
+WHERE id = :id AND status = 'running' AND lease_token = :token AND cancel_requested = 1
+
+-- settled --
+-- What became of a lease whose settling was not answered.
+SELECT status FROM {jobs} WHERE id = :id AND lease_token = :token
+
+-- progress --
+UPDATE {jobs}
+SET progress_done = :done, progress_total = :total, progress_message = :message,
+    updated_datetime = CURRENT_TIMESTAMP
+WHERE id = :id AND status = 'running' AND lease_token = :token
+
+-- due_delayed --
+SELECT id FROM {jobs}
+WHERE status = 'delayed' AND due_at <= :now
+ORDER BY due_at
+LIMIT :limit
+
+-- promote --
+UPDATE {jobs}
+SET status = 'queued', due_at = 0,
+    updated_datetime = CURRENT_TIMESTAMP
+WHERE id IN :ids AND status = 'delayed' AND due_at <= :now
+
+-- expired --
+SELECT id, queue, attempts, max_attempts, backoff, lease_token, worker, started_at, cancel_requested FROM {jobs}
+WHERE status = 'running' AND due_at <= :now
+ORDER BY due_at
+LIMIT :limit
+
+-- rescue --
+-- The lease is looked at again: its worker may have renewed it, or another rescued the job, since.
+UPDATE {jobs}
+SET status = :status, due_at = :due_at, finished_at = :now, runtime_ms = NULL,
+    unique_hash = CASE WHEN :status = 'queued' THEN unique_hash END,
+    error = :error, note = NULL,
+    history = CASE
+        WHEN :entry IS NULL THEN history
+        WHEN history IS NULL OR length(history) < 3 OR length(history) > 1000000 THEN '[' || :entry || ']'
+        ELSE substr(history, 1, length(history) - 1) || ',' || :entry || ']'
+    END,
+    updated_datetime = CURRENT_TIMESTAMP
+WHERE id = :id AND status = 'running' AND lease_token = :token AND due_at <= :now AND cancel_requested = :cancel
+
+-- finished_before --
+SELECT id FROM {jobs}
+WHERE status = :status AND due_at <= :before
+ORDER BY due_at
+LIMIT :limit
+
+-- prune --
+DELETE FROM {jobs} WHERE id IN :ids AND status = :status AND due_at <= :before
+
+-- busy --
+SELECT EXISTS (
+  SELECT 1 FROM {jobs} WHERE status = 'queued' AND queue = :queue AND queue = :queue COLLATE BINARY
+) OR EXISTS (
+  SELECT 1 FROM {jobs} WHERE status = 'running' AND queue = :queue AND queue = :queue COLLATE BINARY
+) AS busy
+FROM (SELECT 1 AS one) AS once
+WHERE NOT EXISTS (SELECT 1 FROM {queues} q WHERE q.queue = :queue AND q.paused = 1)
+
+-- paused --
+SELECT queue FROM {queues} WHERE paused = 1 AND queue IN :queues
+
+-- ═══ What people look at, and do ═══
+
+-- job --
+SELECT j.*, CAST(strftime('%s', j.created_datetime) AS INTEGER) * 1000 AS created_ms FROM {jobs} j WHERE j.id = :id
+
+-- list_jobs --
+-- Newest first, without the large columns. `before` pages: only ids below it. A list given as NULL means any.
+-- The head of the payload is for the label of rows that carry none.
+SELECT j.id, j.queue, j.callback, j.status, j.attempts, j.max_attempts, j.priority, j.batch, j.available_at, j.due_at,
+    j.started_at, j.finished_at, j.runtime_ms, j.worker, j.result, j.error, j.note, j.cancel_requested, j.unique_key,
+    j.progress_done, j.progress_total, j.progress_message, j.blog_id, CAST(strftime('%s', j.created_datetime) AS INTEGER) * 1000 AS created_ms,
+    CASE WHEN j.callback IS NULL THEN SUBSTR(j.payload, 1, 4096) END AS head
+FROM {jobs} j
+WHERE j.id < :before
+  AND (:status IS NULL OR j.status = :status)
+  AND (:queue IS NULL OR j.queue = :queue)
+  AND (:callback IS NULL OR j.callback = :callback)
+  AND (:batch IS NULL OR j.batch = :batch)
+ORDER BY j.id DESC
+LIMIT :limit
+
+-- retry_job --
+-- A finished job starts over: all its attempts again, its history kept.
+UPDATE {jobs}
+SET status = 'queued', due_at = 0, available_at = :now, attempts = 0, cancel_requested = 0, unique_hash = :unique_hash,
+    started_at = NULL, finished_at = NULL, runtime_ms = NULL, worker = NULL, result = NULL, error = NULL,
+    output = NULL, note = NULL, progress_done = NULL, progress_total = NULL, progress_message = NULL,
+    updated_datetime = CURRENT_TIMESTAMP
+WHERE id = :id AND status = :status AND lease_token = :token
+
+-- failed_plain --
+-- Failed before `now`: one that fails again meanwhile is not taken up a second time.
+SELECT id FROM {jobs}
+WHERE status = 'failed' AND due_at <= :now AND unique_key IS NULL AND (:queue IS NULL OR queue = :queue)
+LIMIT :limit
+
+-- retry_plain --
+-- The same as `retry_job`, for many that have no unique key to get back.
+UPDATE {jobs}
+SET status = 'queued', due_at = 0, available_at = :now, attempts = 0, cancel_requested = 0,
+    started_at = NULL, finished_at = NULL, runtime_ms = NULL, worker = NULL, result = NULL, error = NULL,
+    output = NULL, note = NULL, progress_done = NULL, progress_total = NULL, progress_message = NULL,
+    updated_datetime = CURRENT_TIMESTAMP
+WHERE id IN :ids AND status = 'failed' AND unique_key IS NULL
+
+-- failed_unique --
+SELECT id FROM {jobs}
+WHERE status = 'failed' AND due_at <= :now AND unique_key IS NOT NULL AND (:queue IS NULL OR queue = :queue)
+  AND id > :after
+ORDER BY id
+LIMIT :limit
+
+-- job_state --
+SELECT id, queue, status, unique_key, lease_token, cancel_requested FROM {jobs} WHERE id = :id
+
+-- holder_of --
+-- The unfinished job of a unique key.
+SELECT id FROM {jobs} WHERE unique_hash = :unique_hash
+
+-- cancel_waiting --
+UPDATE {jobs}
+SET status = 'cancelled', due_at = :now, finished_at = :now, unique_hash = NULL,
+    updated_datetime = CURRENT_TIMESTAMP
+WHERE id = :id AND status IN ('queued', 'delayed')
+
+-- request_cancel --
+UPDATE {jobs} SET cancel_requested = 1,
+    updated_datetime = CURRENT_TIMESTAMP WHERE id = :id AND status = 'running'
+
+-- delete_job --
+-- Not one that runs: its worker is told to stop first.
+DELETE FROM {jobs} WHERE id = :id AND status <> 'running'
+
+-- some_ids --
+SELECT id FROM {jobs} WHERE queue = :queue AND queue = :queue COLLATE BINARY AND status = :status LIMIT :limit
+
+-- delete_ids --
+DELETE FROM {jobs} WHERE id IN :ids AND status = :status
+
+-- counts --
+-- From the index alone.
+SELECT queue, status, priority, COUNT(*) AS jobs FROM {jobs}
+WHERE status IN ('queued', 'delayed', 'running', 'failed')
+GROUP BY status, queue COLLATE BINARY, priority
+
+-- oldest --
+-- Among the next hundred of a queue and priority: a look at each of a million would cost a second.
+SELECT MIN(since) AS since FROM (
+  SELECT CASE WHEN j.available_at > 0 THEN j.available_at ELSE CAST(strftime('%s', j.created_datetime) AS INTEGER) * 1000 END AS since FROM {jobs} j
+  WHERE j.status = 'queued' AND j.queue = :queue AND j.queue = :queue COLLATE BINARY AND j.priority = :priority
+  ORDER BY j.id LIMIT 100
+) AS first_hundred
+
+-- queue_names --
+-- Of every status: a queue whose jobs are all done is still one.
+SELECT DISTINCT queue FROM {jobs}
+
+-- queue_rows --
+SELECT queue, paused, paused_at FROM {queues}
+
+-- pause_queue --
+INSERT INTO {queues} (queue, paused, paused_at) VALUES (:queue, 1, :now)
+ON CONFLICT (queue) DO UPDATE SET paused = 1, paused_at = :now
+
+-- resume_queue --
+UPDATE {queues} SET paused = 0, paused_at = NULL WHERE queue = :queue
+
+-- workers --
+SELECT * FROM {workers} ORDER BY host, pid, slot
+
+-- upsert_worker --
+INSERT INTO {workers} (id, name, host, pid, slot, mode, queues, state, job_id, started_at, heartbeat_at, jobs_done, memory_bytes, version)
+VALUES (:id, :name, :host, :pid, :slot, :mode, :queues, :state, :job_id, :started_at, :heartbeat_at, :jobs_done, :memory_bytes,
+    :version)
+ON CONFLICT (id) DO UPDATE SET queues = :queues, state = :state, job_id = :job_id, started_at = :started_at, heartbeat_at = :heartbeat_at,
+    jobs_done = :jobs_done, memory_bytes = :memory_bytes, version = :version, mode = :mode,
+    name = :name
+
+-- remove_worker --
+DELETE FROM {workers} WHERE id = :id
+
+-- remove_silent_workers --
+DELETE FROM {workers} WHERE heartbeat_at < :before
+
+-- batches --
+SELECT batch, status, COUNT(*) AS jobs, MIN(id) AS first_id FROM {jobs}
+WHERE batch IS NOT NULL AND (:batch IS NULL OR batch = :batch)
+GROUP BY batch, status
