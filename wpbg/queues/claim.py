@@ -49,7 +49,7 @@ class Claimer:
         def take() -> list[Lease]:
             rows = database.rows("claim_lock", queue=queue, limit=limit)
             if rows:
-                database.change("claim_locked", ids=[row["id"] for row in rows], **claim.columns)
+                database.change_last("claim_locked", ids=[row["id"] for row in rows], **claim.columns)
             return [claim.lease(row, before=True) for row in rows]
 
         return database.atomically(take)

@@ -80,8 +80,8 @@ class Database(ABC):
         """Let go of the connection, whatever state it is in. Raises nothing."""
 
     @abstractmethod
-    def _execute(self, name: str, params: dict[str, Any]) -> tuple[list[Row], int, int]:
-        """Run a named query: its rows, how many rows it matched, the id it inserted."""
+    def _execute(self, name: str, params: dict[str, Any], *, commit: bool = False) -> tuple[list[Row], int, int]:
+        """Run a named query: its rows, how many rows it matched, the id it inserted. `commit` ends the transaction."""
 
     @abstractmethod
     def _begin(self) -> None: ...
@@ -124,6 +124,12 @@ class Database(ABC):
         """The id of the row that a statement inserted."""
         return self._run(name, params)[2]
 
+    def change_last(self, name: str, /, **params: Any) -> int:
+        """`change` as the last statement of a transaction: it is committed in the same message to the server."""
+        matched = self._guarded(lambda: self._execute(name, params, commit=True))[1]
+        self._in_transaction = False
+        return matched
+
     def atomically(self, work: Callable[[], T]) -> T:
         """Do `work` in one transaction; begin again, a bounded number of times, when others are in the way."""
 
@@ -132,9 +138,11 @@ class Database(ABC):
             self._in_transaction = True
             try:
                 answer = work()
-                self._guarded(lambda: self._end("COMMIT"))
+                if self._in_transaction:
+                    self._guarded(lambda: self._end("COMMIT"))
             except BaseException:
-                self._roll_back()
+                if self._in_transaction:
+                    self._roll_back()
                 raise
             finally:
                 self._in_transaction = False

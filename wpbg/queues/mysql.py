@@ -29,7 +29,7 @@ NOW = "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))"
 """µs since 1970. Not UNIX_TIMESTAMP(NOW(6)): in the hour that autumn repeats, that may be an hour off."""
 
 DUPLICATE_KEY, DEADLOCK, LOCK_WAIT = 1062, 1213, 1205
-NO_TABLE, NO_COLUMN, PACKET_TOO_LARGE = 1146, 1054, 1153
+NO_TABLE, NO_COLUMN, NO_INDEX, PACKET_TOO_LARGE = 1146, 1054, 1176, 1153
 SYNTAX, NOT_SUPPORTED = 1064, 1235
 # Names from PyMySQL's constants CR and ER; 1290/1836 read-only server, 1927 connection killed (MariaDB).
 LOST = {2002, 2003, 2006, 2013, 2014, 2055, 0, 1040, 1042, 1043, 1053, 1077, 1079, 1080, 1152, 1158, 1159, 1160, 1161}
@@ -47,6 +47,7 @@ class MySQL(Database):
         self._connection: pymysql.connections.Connection[Any] | None = None
         self._clock = ServerClock()
         self._used = 0.0
+        self._begin_first = False
         self._packet = 0
         self.version = ""
 
@@ -86,7 +87,7 @@ class MySQL(Database):
             charset="utf8mb4",
             autocommit=True,
             # A statement then says how many rows it matched, not how many it changed.
-            client_flag=flags | CLIENT.FOUND_ROWS,
+            client_flag=flags | CLIENT.FOUND_ROWS | CLIENT.MULTI_STATEMENTS,
             cursorclass=DictCursor,
             connect_timeout=CONNECT_SECONDS,
             read_timeout=ANSWER_SECONDS,
@@ -130,6 +131,7 @@ class MySQL(Database):
             with contextlib.suppress(pymysql.err.Error, OSError):
                 self._connection.close()
         self._connection = None
+        self._begin_first = False
 
     def _ask(self, sql: str) -> list[Row]:
         assert self._connection is not None
@@ -138,17 +140,19 @@ class MySQL(Database):
             return list(cursor.fetchall())
 
     def _begin(self) -> None:
-        assert self._connection is not None
-        self._connection.begin()
+        # Goes out with the first statement: each message there and back is most of what a claim costs.
+        self._begin_first = True
 
     def _end(self, word: str) -> None:
         assert self._connection is not None
-        if word == "COMMIT":
+        if self._begin_first:
+            self._begin_first = False
+        elif word == "COMMIT":
             self._connection.commit()
         else:
             self._connection.rollback()
 
-    def _execute(self, name: str, params: dict[str, Any]) -> tuple[list[Row], int, int]:
+    def _execute(self, name: str, params: dict[str, Any], *, commit: bool = False) -> tuple[list[Row], int, int]:
         assert self._connection is not None
         with self._connection.cursor() as cursor:
             statement = cursor.mogrify(self._statements[name], params)
@@ -159,10 +163,16 @@ class MySQL(Database):
                     f"The database takes at most {self._packet // 1024} KiB in one piece (max_allowed_packet), and "
                     f"this needs {size // 1024} KiB: raise it in the server's configuration, or pass less data."
                 )
-            matched = cursor.execute(statement)
+            begin, self._begin_first = self._begin_first, False
+            cursor.execute(f"{'START TRANSACTION; ' if begin else ''}{statement}{'; COMMIT' if commit else ''}")
+            if begin:
+                cursor.nextset()
             rows = list(cursor.fetchall()) if cursor.description else []
+            matched, inserted = cursor.rowcount, int(cursor.lastrowid or 0)
+            if commit:
+                cursor.nextset()
             self._used = time.monotonic()
-            return rows, matched, int(cursor.lastrowid or 0)
+            return rows, matched, inserted
 
     def _translate(self, error: Exception) -> Exception:
         code = error.args[0] if error.args and isinstance(error.args[0], int) else None
@@ -174,7 +184,7 @@ class MySQL(Database):
             return Duplicate(said)
         if code == NO_TABLE:
             return tables_missing(self.settings)
-        if code == NO_COLUMN:
+        if code in (NO_COLUMN, NO_INDEX):
             return tables_old(self.settings, said)
         if code == PACKET_TOO_LARGE:
             return TooLarge(f"The database {where} does not take that much in one piece: {said}.")

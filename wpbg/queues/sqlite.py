@@ -100,10 +100,12 @@ class SQLite(Database):
         if self._connection.in_transaction:  # SQLite rolls back by itself after some errors.
             self._say(word)
 
-    def _execute(self, name: str, params: dict[str, Any]) -> tuple[list[Row], int, int]:
+    def _execute(self, name: str, params: dict[str, Any], *, commit: bool = False) -> tuple[list[Row], int, int]:
         assert self._connection is not None
         sql, given = expand(self.queries[name], params)
         cursor = self._connection.execute(sql, given)
+        if commit:
+            self._end("COMMIT")
         if cursor.description is None:
             return [], cursor.rowcount, cursor.lastrowid or 0
         columns = [column[0] for column in cursor.description]

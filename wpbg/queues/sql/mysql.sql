@@ -1,10 +1,11 @@
 -- ═══ MariaDB and MySQL ═══
 -- For the claim index (status, queue, priority, id) and the due index (status, due_at).
 -- MySQL evaluates assignments from left to right: none here reads a column that an earlier one has set.
+-- Changes by id go through the primary key: through another index they would meet, and lock, the rows of others.
 
 -- claim_candidates --
 -- What is looked at here may be gone a moment later: the claim is guarded by the token.
-SELECT id, priority, lease_token FROM {jobs}
+SELECT id, priority, lease_token FROM {jobs} FORCE INDEX (claim)
 WHERE status = 'queued' AND queue = :queue
   AND NOT EXISTS (SELECT 1 FROM {queues} q WHERE q.queue = :queue AND q.paused = 1)
 ORDER BY priority, id
@@ -22,7 +23,7 @@ LIMIT :limit
 FOR UPDATE SKIP LOCKED
 
 -- claim_locked --
-UPDATE {jobs}
+UPDATE {jobs} FORCE INDEX (PRIMARY)
 SET status = 'running', attempts = attempts + 1, lease_token = lease_token + 1, worker = :worker,
     started_at = :now, due_at = :until, finished_at = NULL, runtime_ms = NULL, result = NULL, error = NULL,
     output = NULL, note = NULL, progress_done = NULL, progress_total = NULL, progress_message = NULL
@@ -30,7 +31,7 @@ WHERE id IN :ids AND status = 'queued'
 
 -- claim_guarded --
 -- Compare and swap: nobody else has claimed it since it was looked at.
-UPDATE {jobs}
+UPDATE {jobs} FORCE INDEX (PRIMARY)
 SET status = 'running', attempts = attempts + 1, lease_token = lease_token + 1, worker = :worker,
     started_at = :now, due_at = :until, finished_at = NULL, runtime_ms = NULL, result = NULL, error = NULL,
     output = NULL, note = NULL, progress_done = NULL, progress_total = NULL, progress_message = NULL
@@ -49,7 +50,7 @@ VALUES (:queue, :payload, :status, :priority, :max_attempts, :backoff, :timeout,
 ON DUPLICATE KEY UPDATE id = LAST_INSERT_ID(id)
 
 -- renew --
-UPDATE {jobs}
+UPDATE {jobs} FORCE INDEX (PRIMARY)
 SET due_at = :until
 WHERE id = :id AND status = 'running' AND lease_token = :token
 
@@ -60,7 +61,7 @@ WHERE id IN :ids AND status = 'running'
 
 -- finish --
 -- `history` is a JSON list that grows at its end; past 1 MB it starts anew.
-UPDATE {jobs}
+UPDATE {jobs} FORCE INDEX (PRIMARY)
 SET status = :status, due_at = :now, finished_at = :now, runtime_ms = :runtime_ms,
     result = :result, error = :error, output = :output, note = :note,
     progress_done = COALESCE(:progress_done, progress_done),
@@ -76,7 +77,7 @@ WHERE id = :id AND status = 'running' AND lease_token = :token
 
 -- retry --
 -- Not for a job that somebody wants cancelled: `cancel_running` is for those.
-UPDATE {jobs}
+UPDATE {jobs} FORCE INDEX (PRIMARY)
 SET status = :status, due_at = :due_at, available_at = :available_at, finished_at = :now, runtime_ms = :runtime_ms,
     result = NULL, error = :error, output = :output, note = :note,
     callback = COALESCE(:callback, callback),
@@ -89,7 +90,7 @@ WHERE id = :id AND status = 'running' AND lease_token = :token AND cancel_reques
 
 -- release --
 -- As if the attempt had not begun. Its place in the queue is the old one.
-UPDATE {jobs}
+UPDATE {jobs} FORCE INDEX (PRIMARY)
 SET status = 'queued', due_at = 0, attempts = CASE WHEN attempts > 0 THEN attempts - 1 ELSE 0 END,
     started_at = NULL, finished_at = NULL, runtime_ms = NULL, worker = NULL,
     progress_done = NULL, progress_total = NULL, progress_message = NULL
@@ -97,7 +98,7 @@ WHERE id = :id AND status = 'running' AND lease_token = :token AND cancel_reques
 
 -- cancel_running --
 -- What would have gone back to the queue, had nobody asked to cancel it.
-UPDATE {jobs}
+UPDATE {jobs} FORCE INDEX (PRIMARY)
 SET status = 'cancelled', due_at = :now, finished_at = :now, runtime_ms = :runtime_ms,
     result = NULL, error = :error, output = :output, note = :note,
     callback = COALESCE(:callback, callback), unique_hash = NULL,
@@ -113,7 +114,7 @@ WHERE id = :id AND status = 'running' AND lease_token = :token AND cancel_reques
 SELECT status FROM {jobs} WHERE id = :id AND lease_token = :token
 
 -- progress --
-UPDATE {jobs}
+UPDATE {jobs} FORCE INDEX (PRIMARY)
 SET progress_done = :done, progress_total = :total, progress_message = :message
 WHERE id = :id AND status = 'running' AND lease_token = :token
 
@@ -124,7 +125,7 @@ ORDER BY due_at
 LIMIT :limit
 
 -- promote --
-UPDATE {jobs}
+UPDATE {jobs} FORCE INDEX (PRIMARY)
 SET status = 'queued', due_at = 0
 WHERE id IN :ids AND status = 'delayed' AND due_at <= :now
 
@@ -136,7 +137,7 @@ LIMIT :limit
 
 -- rescue --
 -- The lease is looked at again: its worker may have renewed it, or another rescued the job, since.
-UPDATE {jobs}
+UPDATE {jobs} FORCE INDEX (PRIMARY)
 SET status = :status, due_at = :due_at, finished_at = :now, runtime_ms = NULL,
     unique_hash = CASE WHEN :status = 'queued' THEN unique_hash END,
     error = :error, note = NULL,
@@ -178,7 +179,8 @@ SELECT j.*, CAST(UNIX_TIMESTAMP(j.created_datetime) * 1000 AS SIGNED) AS created
 -- The head of the payload is for the label of rows that carry none.
 SELECT j.id, j.queue, j.callback, j.status, j.attempts, j.max_attempts, j.priority, j.batch, j.available_at, j.due_at,
     j.started_at, j.finished_at, j.runtime_ms, j.worker, j.result, j.error, j.note, j.cancel_requested, j.unique_key,
-    j.progress_done, j.progress_total, j.progress_message, j.blog_id, CAST(UNIX_TIMESTAMP(j.created_datetime) * 1000 AS SIGNED) AS created_ms,
+    j.progress_done, j.progress_total, j.progress_message, j.blog_id,
+    CAST(UNIX_TIMESTAMP(j.created_datetime) * 1000 AS SIGNED) AS created_ms,
     CASE WHEN j.callback IS NULL THEN SUBSTR(j.payload, 1, 4096) END AS head
 FROM {jobs} j
 WHERE j.id < :before
@@ -191,7 +193,7 @@ LIMIT :limit
 
 -- retry_job --
 -- A finished job starts over: all its attempts again, its history kept.
-UPDATE {jobs}
+UPDATE {jobs} FORCE INDEX (PRIMARY)
 SET status = 'queued', due_at = 0, available_at = :now, attempts = 0, cancel_requested = 0, unique_hash = :unique_hash,
     started_at = NULL, finished_at = NULL, runtime_ms = NULL, worker = NULL, result = NULL, error = NULL,
     output = NULL, note = NULL, progress_done = NULL, progress_total = NULL, progress_message = NULL
@@ -205,7 +207,7 @@ LIMIT :limit
 
 -- retry_plain --
 -- The same as `retry_job`, for many that have no unique key to get back.
-UPDATE {jobs}
+UPDATE {jobs} FORCE INDEX (PRIMARY)
 SET status = 'queued', due_at = 0, available_at = :now, attempts = 0, cancel_requested = 0,
     started_at = NULL, finished_at = NULL, runtime_ms = NULL, worker = NULL, result = NULL, error = NULL,
     output = NULL, note = NULL, progress_done = NULL, progress_total = NULL, progress_message = NULL
@@ -226,12 +228,12 @@ SELECT id, queue, status, unique_key, lease_token, cancel_requested FROM {jobs} 
 SELECT id FROM {jobs} WHERE unique_hash = :unique_hash
 
 -- cancel_waiting --
-UPDATE {jobs}
+UPDATE {jobs} FORCE INDEX (PRIMARY)
 SET status = 'cancelled', due_at = :now, finished_at = :now, unique_hash = NULL
 WHERE id = :id AND status IN ('queued', 'delayed')
 
 -- request_cancel --
-UPDATE {jobs} SET cancel_requested = 1 WHERE id = :id AND status = 'running'
+UPDATE {jobs} FORCE INDEX (PRIMARY) SET cancel_requested = 1 WHERE id = :id AND status = 'running'
 
 -- delete_job --
 -- Not one that runs: its worker is told to stop first.
@@ -252,14 +254,16 @@ GROUP BY status, queue, priority
 -- oldest --
 -- Among the next hundred of a queue and priority: a look at each of a million would cost a second.
 SELECT MIN(since) AS since FROM (
-  SELECT CASE WHEN j.available_at > 0 THEN j.available_at ELSE CAST(UNIX_TIMESTAMP(j.created_datetime) * 1000 AS SIGNED) END AS since FROM {jobs} j
+  SELECT CASE WHEN j.available_at > 0 THEN j.available_at
+      ELSE CAST(UNIX_TIMESTAMP(j.created_datetime) * 1000 AS SIGNED) END AS since
+  FROM {jobs} j FORCE INDEX (claim)
   WHERE j.status = 'queued' AND j.queue = :queue AND j.priority = :priority
   ORDER BY j.id LIMIT 100
 ) AS first_hundred
 
 -- queue_names --
--- Of every status: a queue whose jobs are all done is still one.
-SELECT DISTINCT queue FROM {jobs}
+-- Of every status: a queue whose jobs are all done is still one. The index is jumped through, not read.
+SELECT DISTINCT status, queue FROM {jobs}
 
 -- queue_rows --
 SELECT queue, paused, paused_at FROM {queues}
@@ -275,12 +279,13 @@ UPDATE {queues} SET paused = 0, paused_at = NULL WHERE queue = :queue
 SELECT * FROM {workers} ORDER BY host, pid, slot
 
 -- upsert_worker --
-INSERT INTO {workers} (id, name, host, pid, slot, mode, queues, state, job_id, started_at, heartbeat_at, jobs_done, memory_bytes, version)
-VALUES (:id, :name, :host, :pid, :slot, :mode, :queues, :state, :job_id, :started_at, :heartbeat_at, :jobs_done, :memory_bytes,
-    :version)
-ON DUPLICATE KEY UPDATE queues = :queues, state = :state, job_id = :job_id, started_at = :started_at, heartbeat_at = :heartbeat_at,
-    jobs_done = :jobs_done, memory_bytes = :memory_bytes, version = :version, mode = :mode,
-    name = :name
+INSERT INTO {workers} (id, name, host, pid, slot, mode, queues, state, job_id, started_at, heartbeat_at,
+    jobs_done, memory_bytes, version)
+VALUES (:id, :name, :host, :pid, :slot, :mode, :queues, :state, :job_id, :started_at, :heartbeat_at,
+    :jobs_done, :memory_bytes, :version)
+ON DUPLICATE KEY UPDATE queues = :queues, state = :state, job_id = :job_id, started_at = :started_at,
+    heartbeat_at = :heartbeat_at, jobs_done = :jobs_done, memory_bytes = :memory_bytes, version = :version,
+    mode = :mode, name = :name
 
 -- remove_worker --
 DELETE FROM {workers} WHERE id = :id

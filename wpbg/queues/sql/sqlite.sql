@@ -2,6 +2,7 @@
 -- For the claim index (status, queue, priority, id) and the due index (status, due_at).
 -- The drop-in's text columns compare without regard to case (COLLATE NOCASE), and so do their indexes. Queue
 -- names are told apart as on MySQL by the second, exact comparison; the first one uses the index.
+-- The plus in `+status` keeps SQLite from finding rows by status when it has their ids.
 
 -- claim_candidates --
 -- What is looked at here may be gone a moment later: the claim is guarded by the token.
@@ -26,7 +27,7 @@ SET status = 'running', attempts = attempts + 1, lease_token = lease_token + 1, 
     started_at = :now, due_at = :until, finished_at = NULL, runtime_ms = NULL, result = NULL, error = NULL,
     output = NULL, note = NULL, progress_done = NULL, progress_total = NULL, progress_message = NULL,
     updated_datetime = CURRENT_TIMESTAMP
-WHERE id IN :ids AND status = 'queued'
+WHERE id IN :ids AND +status = 'queued'
 
 -- claim_guarded --
 -- Compare and swap: nobody else has claimed it since it was looked at.
@@ -59,7 +60,7 @@ WHERE id = :id AND status = 'running' AND lease_token = :token
 -- renewed --
 -- Who holds these jobs now, and which of them somebody wants cancelled.
 SELECT id, lease_token, cancel_requested FROM {jobs}
-WHERE id IN :ids AND status = 'running'
+WHERE id IN :ids AND +status = 'running'
 
 -- finish --
 -- `history` is a JSON list that grows at its end; past 1 MB it starts anew.
@@ -135,7 +136,7 @@ LIMIT :limit
 UPDATE {jobs}
 SET status = 'queued', due_at = 0,
     updated_datetime = CURRENT_TIMESTAMP
-WHERE id IN :ids AND status = 'delayed' AND due_at <= :now
+WHERE id IN :ids AND +status = 'delayed' AND due_at <= :now
 
 -- expired --
 SELECT id, queue, attempts, max_attempts, backoff, lease_token, worker, started_at, cancel_requested FROM {jobs}
@@ -164,7 +165,7 @@ ORDER BY due_at
 LIMIT :limit
 
 -- prune --
-DELETE FROM {jobs} WHERE id IN :ids AND status = :status AND due_at <= :before
+DELETE FROM {jobs} WHERE id IN :ids AND +status = :status AND due_at <= :before
 
 -- busy --
 SELECT EXISTS (
@@ -188,7 +189,8 @@ SELECT j.*, CAST(strftime('%s', j.created_datetime) AS INTEGER) * 1000 AS create
 -- The head of the payload is for the label of rows that carry none.
 SELECT j.id, j.queue, j.callback, j.status, j.attempts, j.max_attempts, j.priority, j.batch, j.available_at, j.due_at,
     j.started_at, j.finished_at, j.runtime_ms, j.worker, j.result, j.error, j.note, j.cancel_requested, j.unique_key,
-    j.progress_done, j.progress_total, j.progress_message, j.blog_id, CAST(strftime('%s', j.created_datetime) AS INTEGER) * 1000 AS created_ms,
+    j.progress_done, j.progress_total, j.progress_message, j.blog_id,
+    CAST(strftime('%s', j.created_datetime) AS INTEGER) * 1000 AS created_ms,
     CASE WHEN j.callback IS NULL THEN SUBSTR(j.payload, 1, 4096) END AS head
 FROM {jobs} j
 WHERE j.id < :before
@@ -221,7 +223,7 @@ SET status = 'queued', due_at = 0, available_at = :now, attempts = 0, cancel_req
     started_at = NULL, finished_at = NULL, runtime_ms = NULL, worker = NULL, result = NULL, error = NULL,
     output = NULL, note = NULL, progress_done = NULL, progress_total = NULL, progress_message = NULL,
     updated_datetime = CURRENT_TIMESTAMP
-WHERE id IN :ids AND status = 'failed' AND unique_key IS NULL
+WHERE id IN :ids AND +status = 'failed' AND unique_key IS NULL
 
 -- failed_unique --
 SELECT id FROM {jobs}
@@ -255,7 +257,7 @@ DELETE FROM {jobs} WHERE id = :id AND status <> 'running'
 SELECT id FROM {jobs} WHERE queue = :queue AND queue = :queue COLLATE BINARY AND status = :status LIMIT :limit
 
 -- delete_ids --
-DELETE FROM {jobs} WHERE id IN :ids AND status = :status
+DELETE FROM {jobs} WHERE id IN :ids AND +status = :status
 
 -- counts --
 -- From the index alone.
@@ -266,14 +268,16 @@ GROUP BY status, queue COLLATE BINARY, priority
 -- oldest --
 -- Among the next hundred of a queue and priority: a look at each of a million would cost a second.
 SELECT MIN(since) AS since FROM (
-  SELECT CASE WHEN j.available_at > 0 THEN j.available_at ELSE CAST(strftime('%s', j.created_datetime) AS INTEGER) * 1000 END AS since FROM {jobs} j
+  SELECT CASE WHEN j.available_at > 0 THEN j.available_at
+      ELSE CAST(strftime('%s', j.created_datetime) AS INTEGER) * 1000 END AS since
+  FROM {jobs} j
   WHERE j.status = 'queued' AND j.queue = :queue AND j.queue = :queue COLLATE BINARY AND j.priority = :priority
   ORDER BY j.id LIMIT 100
 ) AS first_hundred
 
 -- queue_names --
--- Of every status: a queue whose jobs are all done is still one.
-SELECT DISTINCT queue FROM {jobs}
+-- Of every status: a queue whose jobs are all done is still one. The index is jumped through, not read.
+SELECT DISTINCT status, queue FROM {jobs}
 
 -- queue_rows --
 SELECT queue, paused, paused_at FROM {queues}
@@ -289,12 +293,13 @@ UPDATE {queues} SET paused = 0, paused_at = NULL WHERE queue = :queue
 SELECT * FROM {workers} ORDER BY host, pid, slot
 
 -- upsert_worker --
-INSERT INTO {workers} (id, name, host, pid, slot, mode, queues, state, job_id, started_at, heartbeat_at, jobs_done, memory_bytes, version)
-VALUES (:id, :name, :host, :pid, :slot, :mode, :queues, :state, :job_id, :started_at, :heartbeat_at, :jobs_done, :memory_bytes,
-    :version)
-ON CONFLICT (id) DO UPDATE SET queues = :queues, state = :state, job_id = :job_id, started_at = :started_at, heartbeat_at = :heartbeat_at,
-    jobs_done = :jobs_done, memory_bytes = :memory_bytes, version = :version, mode = :mode,
-    name = :name
+INSERT INTO {workers} (id, name, host, pid, slot, mode, queues, state, job_id, started_at, heartbeat_at,
+    jobs_done, memory_bytes, version)
+VALUES (:id, :name, :host, :pid, :slot, :mode, :queues, :state, :job_id, :started_at, :heartbeat_at,
+    :jobs_done, :memory_bytes, :version)
+ON CONFLICT (id) DO UPDATE SET queues = :queues, state = :state, job_id = :job_id, started_at = :started_at,
+    heartbeat_at = :heartbeat_at, jobs_done = :jobs_done, memory_bytes = :memory_bytes, version = :version,
+    mode = :mode, name = :name
 
 -- remove_worker --
 DELETE FROM {workers} WHERE id = :id
