@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shlex
 import shutil
 import sqlite3
 import subprocess
@@ -66,13 +67,15 @@ class Site:
         self._make_surroundings()
 
     def _make_surroundings(self) -> None:
-        """A `wp` on disk, a home without anybody's settings, and a folder that is not the site's."""
+        """`wp` and `wpbg` on PATH, a home without anybody's settings, and a folder that is not the site's."""
         for part in ("bin", "home", "elsewhere"):
             (self.folder / part).mkdir(parents=True, exist_ok=True)
         self.bin = self.folder / "bin"
         self.wp_bin = self.bin / "wp"
-        self.wp_bin.write_text(f'#!/bin/sh\nexec "{self.wp_argv[0]}" "{self.phar}" "$@"\n')
-        self.wp_bin.chmod(0o755)
+        self.wpbg_bin = self.bin / "wpbg"
+        for program, argv in ((self.wp_bin, self.wp_argv), (self.wpbg_bin, [sys.executable, "-m", "wpbg"])):
+            program.write_text(f'#!/bin/sh\nexec {shlex.join(argv)} "$@"\n')
+            program.chmod(0o755)
         self.elsewhere = self.folder / "elsewhere"
         self.env = {k: v for k, v in os.environ.items() if not k.startswith(("WP_", "WPBG_", "ABW_"))}
         self.env.update(
