@@ -31,7 +31,7 @@ elseif($was){$drop($old);}
 $u=function_exists('posix_geteuid')?posix_getpwuid(posix_geteuid()):null;$answer['user']=$u?$u['name']:get_current_user();}
 """
 
-ENSURE = "\\Background_Worker\\Schema::upgrade();$answer=(int)get_site_option('ABW_DB_VERSION',0)"
+ENSURE = "\\Background_Worker\\Schema::install();$answer=(int)get_site_option('ABW_DB_VERSION',0)"
 
 
 def bundled() -> Path:

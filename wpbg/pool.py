@@ -195,6 +195,8 @@ class Pool:
             if now >= housekeeping:
                 housekeeping = now + self.options.housekeeping
                 self._with_server(self._housekeep)
+            if self.options.stop_when_empty:
+                self._with_server(self._look_whether_empty)
             self._look_at_limits()
             self._look_at_signals()
             self._wake.wait(TICK)
@@ -253,14 +255,14 @@ class Pool:
             self._log.event("job.failed", "Its worker was lost and no attempt is left.", id=job_id)
         if done.promoted or done.rescued:
             self.control.ring()
-        if (
-            self.options.stop_when_empty
-            and not self.control.stopping.is_set()
-            and all(slot.idle for slot in self.slots)
-            and not self._queue.busy()
-            and all(slot.idle for slot in self.slots)
-        ):
+
+    def _look_whether_empty(self) -> None:
+        """Idle slots before and after the question: a job taken in between is a running one."""
+        if self._all_idle() and not self._queue.busy() and self._all_idle():
             self.stop("Nothing is left to do.")
+
+    def _all_idle(self) -> bool:
+        return not self.control.stopping.is_set() and all(slot.idle for slot in self.slots)
 
     def _rows(self) -> list[WorkerRow]:
         host, pid, stopping = socket.gethostname(), os.getpid(), self.control.stopping.is_set()

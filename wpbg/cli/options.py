@@ -62,7 +62,7 @@ def format_option(command: F) -> F:
     return decorate(command)
 
 
-class Size(click.ParamType):
+class Size(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.3 on
     """Bytes, from `256M`, `1G`, `512K`; a bare number is megabytes."""
 
     name = "SIZE"

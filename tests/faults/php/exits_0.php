@@ -1,0 +1,9 @@
+<?php
+/**
+ * Ends the process as if all were well.
+ */
+
+function fault_exits_0() {
+	echo 'leaving';
+	exit( 0 );
+}

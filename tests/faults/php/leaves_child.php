@@ -1,0 +1,9 @@
+<?php
+/**
+ * Starts a program that outlives the job, as `convert … &` does.
+ */
+
+function fault_leaves_child() {
+	exec( 'sleep 20 > /dev/null 2>&1 & echo $!', $lines );
+	return array( 'left' => (int) $lines[0] );
+}
