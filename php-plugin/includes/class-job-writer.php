@@ -32,33 +32,19 @@ final class Job_Writer {
 	 * @throws Write_Failed When the database does not take them.
 	 */
 	public static function insert( array $jobs ) {
-		global $wpdb;
-		$now  = Database::now();
-		$rows = array();
-		foreach ( $jobs as $job ) {
-			$rows[] = self::row( $job, $now );
+		$ids = self::write( 'INSERT', $jobs );
+		if ( ! $ids ) {
+			throw new Write_Failed( __( 'the database did not tell the id of the job', 'background-worker' ) );
 		}
-		$sql = 'INSERT INTO ' . Schema::jobs() . ' (' . self::COLUMNS . ') VALUES ' . implode( ',', $rows );
-		unset( $rows );
-		self::check_size( $sql );
-		for ( $try = 1; ; $try++ ) {
-			try {
-				Database::run( $sql );
-				break;
-			} catch ( Write_Failed $failed ) {
-				if ( $try >= self::TRIES || false === stripos( $failed->getMessage(), 'deadlock' ) ) {
-					throw $failed;
-				}
-			}
-		}
-		return self::ids( (int) $wpdb->insert_id, count( $jobs ) );
+		return $ids;
 	}
 
 	/**
 	 * Writes a job with a unique key, unless an unfinished one of its key and queue exists.
 	 *
-	 * The index decides, not a look beforehand: of two processes that add the same job at once, one is refused by the
-	 * database and then finds the other's.
+	 * The index decides, not a look beforehand: of two processes that add the same job at once, one writes nothing
+	 * and then finds the other's. IGNORE, because the SQLite drop-in rolls the caller's whole transaction back when a
+	 * statement fails.
 	 *
 	 * @param New_Job $job The job.
 	 * @return array{0: string, 1: bool} Its id or the other's, and whether it was written.
@@ -66,21 +52,48 @@ final class Job_Writer {
 	 */
 	public static function insert_unique( New_Job $job ) {
 		$found = self::find_unfinished( $job, '' );
-		for ( $try = 1; null === $found; $try++ ) {
+		for ( $try = 1; null === $found && $try <= self::TRIES; $try++ ) {
+			$ids = self::write( 'INSERT IGNORE', array( $job ) );
+			if ( $ids ) {
+				return array( $ids[0], true );
+			}
+			// Inside a transaction of the caller's, a plain SELECT shows the table as it was when that began.
+			$found = self::find_unfinished( $job, Database::is_sqlite() ? '' : ' LOCK IN SHARE MODE' );
+		}
+		if ( null === $found ) {
+			throw new Write_Failed( __( 'jobs of the same unique key came and went faster than this one could be written', 'background-worker' ) );
+		}
+		return array( $found, false );
+	}
+
+	/**
+	 * Writes jobs.
+	 *
+	 * @param string    $verb INSERT, or INSERT IGNORE for nothing but the unique index to refuse.
+	 * @param New_Job[] $jobs The jobs.
+	 * @return string[] Their ids, in order; none when the index refused.
+	 * @throws Write_Failed When the database does not take them.
+	 */
+	private static function write( $verb, array $jobs ) {
+		global $wpdb;
+		$now  = Database::now();
+		$rows = array();
+		foreach ( $jobs as $job ) {
+			$rows[] = self::row( $job, $now );
+		}
+		$sql = "{$verb} INTO " . Schema::jobs() . ' (' . self::COLUMNS . ') VALUES ' . implode( ',', $rows );
+		unset( $rows );
+		self::check_size( $sql );
+		for ( $try = 1; ; $try++ ) {
 			try {
-				return array( self::insert( array( $job ) )[0], true );
+				$written = Database::run( $sql );
+				return $written ? self::ids( (int) $wpdb->insert_id, count( $jobs ) ) : array();
 			} catch ( Write_Failed $failed ) {
-				if ( ! preg_match( '/duplicate entry|unique constraint/i', $failed->getMessage() ) ) {
+				if ( $try >= self::TRIES || false === stripos( $failed->getMessage(), 'deadlock' ) ) {
 					throw $failed;
-				}
-				// Inside a transaction of the caller's, a plain SELECT shows the table as it was when that began.
-				$found = self::find_unfinished( $job, Database::is_sqlite() ? '' : ' LOCK IN SHARE MODE' );
-				if ( null === $found && $try >= self::TRIES ) {
-					throw $failed; // The other was finished each time in the moment between the two statements.
 				}
 			}
 		}
-		return array( $found, false );
 	}
 
 	/**
@@ -163,12 +176,11 @@ final class Job_Writer {
 	 *
 	 * @param int $told  What the database told.
 	 * @param int $count How many rows.
-	 * @return string[]
-	 * @throws Write_Failed When the database told none.
+	 * @return string[] None when it told none.
 	 */
 	private static function ids( $told, $count ) {
 		if ( $told < 1 ) {
-			throw new Write_Failed( __( 'the database did not tell the id of the job', 'background-worker' ) );
+			return array();
 		}
 		$step  = 1;
 		$first = $told;

@@ -41,8 +41,8 @@ final class Lifecycle {
 	 */
 	public static function activate( $network_wide = false ) {
 		try {
-			Older_Plugin::retire();
 			Schema::install();
+			Older_Plugin::retire();
 			if ( is_multisite() && $network_wide ) {
 				foreach ( self::blogs() as $blog ) {
 					switch_to_blog( $blog );
@@ -54,6 +54,9 @@ final class Lifecycle {
 				self::adopt();
 			}
 		} catch ( Write_Failed $failed ) {
+			if ( defined( 'WP_CLI' ) && \WP_CLI ) {
+				\WP_CLI::error( self::explain( $failed ) );
+			}
 			wp_die( esc_html( self::explain( $failed ) ) );
 		}
 	}

@@ -28,7 +28,7 @@ final class Schema {
 	/**
 	 * How often to look again before giving up.
 	 */
-	const LOOKS = 4;
+	const LOOKS = 6;
 
 	const NAME  = 'varchar(191) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin';
 	const TEXT  = 'varchar(191) CHARACTER SET utf8mb4';
@@ -119,13 +119,15 @@ final class Schema {
 	 *
 	 * @param string $table The table.
 	 * @return string[] None when there is no such table.
+	 * @throws Write_Failed When the database does not tell.
 	 */
 	public static function columns_of( $table ) {
-		try {
-			return array_change_key_case( array_column( Database::rows( "SHOW COLUMNS FROM {$table}" ), 'Type', 'Field' ) );
-		} catch ( Write_Failed $failed ) {
+		global $wpdb;
+		// Asked first, because the SQLite drop-in rolls back the whole transaction when a statement fails.
+		if ( ! Database::rows( 'SHOW TABLES LIKE ' . Database::literal( $wpdb->esc_like( $table ) ) ) ) {
 			return array();
 		}
+		return array_column( Database::rows( "SHOW COLUMNS FROM {$table}" ), 'Type', 'Field' );
 	}
 
 	/**
@@ -146,6 +148,9 @@ final class Schema {
 			try {
 				array_map( array( Database::class, 'run' ), $steps );
 			} catch ( Write_Failed $failed ) {
+				if ( Database::is_sqlite() ) {
+					throw $failed; // There, the lock keeps every other process out, and the transaction is gone.
+				}
 				continue; // Another process may have done just this.
 			}
 		}
