@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from wpbg.job import Status
 from wpbg.ledger import views
-from wpbg.ledger.jobs import JobDesk, NoSuchJob, Retried, row_id
+from wpbg.ledger.jobs import CHUNK, JobDesk, NoSuchJob, Retried, row_id
 from wpbg.ledger.views import View
 from wpbg.queues.clock import Clock
 from wpbg.queues.connection import Row, open_database
@@ -73,6 +73,19 @@ class Ledger:
         """Its attempts, oldest first: worker, times, ending, error, output. Raises `NoSuchJob`."""
         return views.attempts(self._row(job_id))
 
+    def states(self, job_ids: Sequence[str]) -> dict[str, View]:
+        """Status and progress of many jobs, by id; of those that exist."""
+        asked = {number: job_id for job_id in job_ids if (number := row_id(job_id)) is not None}
+        numbers, found = sorted(asked), {}
+        for start in range(0, len(numbers), CHUNK):
+            for row in self.database.rows("job_states", ids=numbers[start : start + CHUNK]):
+                found[asked[row["id"]]] = views.job_state(row)
+        return found
+
+    def ended_since(self, status: Status, since_ms: int, queue: str | None = None) -> int:
+        """How many jobs ended with this status at that time or later."""
+        return int(self.database.rows("ended_since", status=status.value, since=since_ms, queue=queue)[0]["jobs"])
+
     def retry(self, job_id: str) -> None:
         """See `JobDesk.retry`."""
         self._desk.retry(job_id, self.now_ms())
@@ -88,6 +101,10 @@ class Ledger:
     def delete(self, job_id: str) -> None:
         """See `JobDesk.delete`."""
         self._desk.delete(job_id)
+
+    def delete_finished(self, status: Status, before_ms: int) -> int:
+        """See `JobDesk.delete_finished`."""
+        return self._desk.delete_finished(status, before_ms)
 
     def _row(self, job_id: str) -> Row:
         number = row_id(job_id)

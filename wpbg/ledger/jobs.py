@@ -128,6 +128,13 @@ class JobDesk:
                 deleted += self._database.change("delete_ids", ids=ids, status=status.value)
         return deleted
 
+    def delete_finished(self, status: Status, before_ms: int) -> int:
+        """Delete the jobs that ended with this status at that time or before, in bounded steps. How many."""
+        deleted, what = 0, {"status": status.value, "before": before_ms}
+        while rows := self._database.rows("finished_before", **what, limit=CHUNK):
+            deleted += self._database.change("prune", **what, ids=sorted(row["id"] for row in rows))
+        return deleted
+
     @staticmethod
     def _unsettled(job_id: str) -> WrongState:
         return WrongState(f"Job {job_id} kept changing its state meanwhile: look at it and try again.")

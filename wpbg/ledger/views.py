@@ -98,6 +98,17 @@ def job_summary(row: Row) -> View:
     }
 
 
+def job_state(row: Row) -> View:
+    """Where a job stands."""
+    return {
+        "id": str(row["id"]),
+        "queue": row["queue"],
+        "status": row["status"],
+        "callback": row["callback"],
+        "progress": progress_view(row),
+    }
+
+
 def job_details(row: Row) -> View:
     """A job with everything that is known of it."""
     view = job_summary(row)

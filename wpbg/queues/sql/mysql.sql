@@ -223,6 +223,15 @@ LIMIT :limit
 -- job_state --
 SELECT id, queue, status, unique_key, lease_token, cancel_requested FROM {jobs} WHERE id = :id
 
+-- job_states --
+-- Of many jobs at once, without their large columns.
+SELECT id, queue, status, callback, progress_done, progress_total, progress_message FROM {jobs} WHERE id IN :ids
+
+-- ended_since --
+-- From the index of what is due: of a finished job, that is its end.
+SELECT COUNT(*) AS jobs FROM {jobs}
+WHERE status = :status AND due_at >= :since AND (:queue IS NULL OR queue = :queue)
+
 -- holder_of --
 -- The unfinished job of a unique key.
 SELECT id FROM {jobs} WHERE unique_hash = :unique_hash
