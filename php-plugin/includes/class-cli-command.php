@@ -28,14 +28,15 @@ final class Cli_Command {
 	/**
 	 * Runs background jobs with the wpbg worker.
 	 *
-	 * The command is replaced by the program `wpbg`, so that signals reach it: TERM lets the running job finish,
-	 * a second one stops it.
+	 * The program `wpbg` takes this command's place, so that signals reach it.
+	 * TERM lets the running jobs finish, a second one stops them.
 	 *
 	 * ## OPTIONS
 	 *
 	 * [<verb>...]
-	 * : `listen` works until it is stopped. `listen-loop` does so in one PHP process for many jobs. `run`, or no
-	 * verb, runs one job and ends. `skip-lock` behind it is the flag --skip-lock.
+	 * : `listen` works until it is stopped, `listen-loop` too, with one PHP process for many jobs.
+	 * `run`, or nothing, runs one job and ends.
+	 * `skip-lock` is the flag --skip-lock.
 	 *
 	 * [--queue_name=<queue>]
 	 * : The queue to work on; several with commas, or give it again. The order is their precedence.
@@ -43,7 +44,7 @@ final class Cli_Command {
 	 * [--name=<name>]
 	 * : The worker's name, for logs and lists.
 	 *
-	 * [--<flag>=<value>]
+	 * [--<field>=<value>]
 	 * : Any other flag of `wpbg listen`, such as --concurrency=4: see `wpbg listen --help`.
 	 *
 	 * ## EXAMPLES
@@ -70,7 +71,7 @@ final class Cli_Command {
 		$environment = array_merge( getenv(), array( 'WPBG_WP' => self::wp_cli() ) );
 		$program     = self::program();
 		self::let_go();
-		pcntl_exec( $program, $words, $environment );
+		@pcntl_exec( $program, $words, $environment ); // phpcs:ignore WordPress.PHP.NoSilencedErrors -- It returns only when it failed; said below.
 		self::stop( sprintf( '%s could not be started: %s.', $program, pcntl_strerror( pcntl_get_last_error() ) ), self::UNUSABLE );
 	}
 
@@ -126,8 +127,8 @@ final class Cli_Command {
 	private static function queues( array $flags ) {
 		$named = array();
 		foreach ( self::command_line() as $word ) {
-			if ( preg_match( '/^--(queue_name|queue)=(.*)$/s', $word, $found ) ) {
-				$named[] = array( $found[1], $found[2] );
+			if ( preg_match( '/^--(queue_name|queue)(?:=(.*))?$/s', $word, $found ) ) {
+				$named[] = array( $found[1], $found[2] ?? '' );
 			}
 		}
 		foreach ( $named ? array() : array( 'queue_name', 'queue' ) as $name ) {
@@ -175,7 +176,17 @@ final class Cli_Command {
 				$words[] = self::flag( $name, $value );
 			}
 		}
-		return implode( ' ', array_map( 'escapeshellarg', $words ) );
+		return implode( ' ', array_map( array( __CLASS__, 'quote' ), $words ) );
+	}
+
+	/**
+	 * A word for a shell. In the C locale, escapeshellarg() drops every letter that is not ASCII.
+	 *
+	 * @param string $word The word.
+	 * @return string
+	 */
+	private static function quote( $word ) {
+		return preg_match( '~^[\w@%+=:,./-]+$~', $word ) ? $word : "'" . str_replace( "'", "'\\''", $word ) . "'";
 	}
 
 	/**
