@@ -125,7 +125,7 @@ final class Bridge {
 		$level = ob_get_level();
 		ob_start( array( $this, 'on_output' ), 1 ); // Passed on as it comes: a process that is killed has told all it printed.
 		$this->arm( (int) ( $head['timeout'] ?? 0 ) );
-		$outcome = Job_Runner::run( $payload );
+		$outcome = Job_Runner::run( $payload, (int) ( $head['blog_id'] ?? 0 ) );
 		if ( ! $this->channel->is_mine() ) {
 			// A child that the callback forked came back here. Its parent tells the outcome.
 			self::leave( 0 );
@@ -151,10 +151,6 @@ final class Bridge {
 		$this->started_at = microtime( true );
 		if ( defined( 'WP_MAX_MEMORY_LIMIT' ) ) {
 			@ini_set( 'memory_limit', (string) WP_MAX_MEMORY_LIMIT ); // phpcs:ignore -- Lowers it, too: wp_raise_memory_limit() does not.
-		}
-		$blog = (int) ( $head['blog_id'] ?? 0 );
-		if ( $blog > 0 && is_multisite() && get_current_blog_id() !== $blog ) {
-			switch_to_blog( $blog );
 		}
 		$this->channel->send(
 			'S',

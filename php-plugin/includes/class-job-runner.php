@@ -42,11 +42,13 @@ final class Job_Runner {
 	 * Runs the job.
 	 *
 	 * @param string $payload What was serialized.
+	 * @param int    $blog    The blog that enqueued it; 0 is any.
 	 * @return array The outcome: `status` completed or failed, `result`, `note`, `error`.
 	 */
-	public static function run( $payload ) {
+	public static function run( $payload, $blog = 0 ) {
 		self::$label = '';
 		try {
+			self::go_to( $blog );
 			$job         = self::open( $payload );
 			self::$label = self::label( $job );
 			return self::completed( self::call( $job ) );
@@ -67,6 +69,22 @@ final class Job_Runner {
 			return is_object( $function[0] ) ? get_class( $function[0] ) . '->' . $function[1] : $function[0] . '::' . $function[1];
 		}
 		return is_object( $function ) ? get_class( $function ) : (string) $function;
+	}
+
+	/**
+	 * Makes the job's blog the current one. The worker boots it, where it can.
+	 *
+	 * @param int $blog Its id.
+	 * @throws \RuntimeException When there is no such blog any more.
+	 */
+	private static function go_to( $blog ) {
+		if ( $blog < 1 || ! is_multisite() || get_current_blog_id() === $blog ) {
+			return;
+		}
+		if ( ! get_site( $blog ) ) {
+			throw new \RuntimeException( "The job was enqueued on blog {$blog} of the network, which does not exist any more." );
+		}
+		switch_to_blog( $blog );
 	}
 
 	/**
