@@ -1,0 +1,62 @@
+"""The database queue keeps the contract: both engines, both ways of claiming."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from tests.contract.bench import DatabaseBench
+from tests.contract.housekeeping import Busy, Outages, Pruning, Rescuing
+from tests.contract.leasing import Leasing
+from tests.contract.putting import Putting, Reserving, Unique
+from tests.contract.settling import Settling
+from tests.support.site import Site
+from tests.support.sites import Sites
+
+
+class QueueContract(Putting, Reserving, Unique, Leasing, Settling, Rescuing, Pruning, Busy, Outages):
+    """Everything that `wpbg.queues.base` promises."""
+
+
+@pytest.fixture(scope="module")
+def sqlite_site(sites: Sites) -> Iterator[Site]:
+    site = sites.clone("sqlite71")
+    yield site
+    sites.close(site)
+
+
+@pytest.fixture(scope="module")
+def mariadb_site(sites: Sites) -> Iterator[Site]:
+    site = sites.clone("maria71")
+    yield site
+    sites.close(site)
+
+
+class TestMariaDB(QueueContract):
+    @pytest.fixture
+    def bench(self, mariadb_site: Site) -> Iterator[DatabaseBench]:
+        with ExitStack() as stack:
+            yield DatabaseBench(mariadb_site, stack)
+
+
+class TestMariaDBWithSkipLock(QueueContract):
+    @pytest.fixture
+    def bench(self, mariadb_site: Site) -> Iterator[DatabaseBench]:
+        with ExitStack() as stack:
+            yield DatabaseBench(mariadb_site, stack, skip_lock=True)
+
+
+class TestSQLite(QueueContract):
+    @pytest.fixture
+    def bench(self, sqlite_site: Site) -> Iterator[DatabaseBench]:
+        with ExitStack() as stack:
+            yield DatabaseBench(sqlite_site, stack)
+
+
+class TestSQLiteWithSkipLock(QueueContract):
+    @pytest.fixture
+    def bench(self, sqlite_site: Site) -> Iterator[DatabaseBench]:
+        with ExitStack() as stack:
+            yield DatabaseBench(sqlite_site, stack, skip_lock=True)
