@@ -20,6 +20,7 @@ COMMANDS = {
     "jobs": ("wpbg.cli.jobs:jobs", "Add, list, inspect, retry, cancel and delete jobs."),
     "queues": ("wpbg.cli.queues:queues", "List, pause, resume and purge queues."),
     "workers": ("wpbg.cli.workers:workers", "List the workers."),
+    "batches": ("wpbg.cli.batches:batches", "Show batches, and wait for them."),
     "doctor": ("wpbg.cli.doctor:doctor", "Check the set-up; say what is wrong and how to mend it."),
 }
 
