@@ -91,15 +91,39 @@ final class Schema {
 		Schema_Lock::hold(
 			static function () {
 				$is_older = Older_Table::is_there();
-				self::converge( self::jobs(), self::job_columns(), self::job_indexes() );
-				self::converge( self::workers(), self::worker_columns(), array( 'PRIMARY' => 'PRIMARY KEY  (id)' ) );
-				self::converge( self::queues(), self::queue_columns(), array( 'PRIMARY' => 'PRIMARY KEY  (queue)' ) );
+				foreach ( self::tables() as $table => list( $columns, $indexes ) ) {
+					self::converge( $table, $columns, $indexes );
+				}
 				if ( $is_older || ! self::is_current() ) {
 					Older_Table::settle();
 				}
 			}
 		);
 		update_site_option( self::OPTION, self::VERSION );
+	}
+
+	/**
+	 * What the tables lack, for `wpbg doctor`.
+	 *
+	 * @return string[] Names of tables, columns (`table.column`) and indexes (`index name of table`).
+	 * @throws Write_Failed When the database does not tell.
+	 */
+	public static function missing() {
+		$missing = array();
+		foreach ( self::tables() as $table => list( $columns, $indexes ) ) {
+			$there = self::columns_of( $table );
+			if ( ! $there ) {
+				$missing[] = $table;
+				continue;
+			}
+			foreach ( array_keys( array_diff_key( $columns, $there ) ) as $name ) {
+				$missing[] = "{$table}.{$name}";
+			}
+			foreach ( array_keys( array_diff_key( $indexes, self::indexes_of( $table ) ) ) as $name ) {
+				$missing[] = "index {$name} of {$table}";
+			}
+		}
+		return $missing;
 	}
 
 	/**
@@ -128,6 +152,19 @@ final class Schema {
 			return array();
 		}
 		return array_column( Database::rows( "SHOW COLUMNS FROM {$table}" ), 'Type', 'Field' );
+	}
+
+	/**
+	 * All tables: name => columns and indexes.
+	 *
+	 * @return array[]
+	 */
+	private static function tables() {
+		return array(
+			self::jobs()    => array( self::job_columns(), self::job_indexes() ),
+			self::workers() => array( self::worker_columns(), array( 'PRIMARY' => 'PRIMARY KEY  (id)' ) ),
+			self::queues()  => array( self::queue_columns(), array( 'PRIMARY' => 'PRIMARY KEY  (queue)' ) ),
+		);
 	}
 
 	/**
