@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from functools import partial
+from itertools import chain
 
 import pytest
 
@@ -170,7 +171,7 @@ class Reserving:
 
         queues = [bench.queue() for _ in range(8)]
         taken = at_once(*(partial(drain, queue, f"w{number}") for number, queue in enumerate(queues)))
-        assert sorted(sum(taken, [])) == sorted(ids)
+        assert sorted(chain.from_iterable(taken)) == sorted(ids)
         assert {bench.job(job_id)["attempts"] for job_id in ids} == {1}
 
 

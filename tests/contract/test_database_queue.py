@@ -13,32 +13,16 @@ from tests.contract.leasing import Leasing
 from tests.contract.putting import Putting, Reserving, Unique
 from tests.contract.settling import Settling
 from tests.support.site import Site
-from tests.support.sites import Sites
 
 
 class QueueContract(Putting, Reserving, Unique, Leasing, Settling, Rescuing, Pruning, Busy, Outages):
     """Everything that `wpbg.queues.base` promises."""
 
 
-@pytest.fixture(scope="module")
-def sqlite_site(sites: Sites) -> Iterator[Site]:
-    site = sites.clone("sqlite71")
-    yield site
-    sites.close(site)
-
-
-@pytest.fixture(scope="module")
-def mariadb_site(sites: Sites) -> Iterator[Site]:
-    site = sites.clone("maria71")
-    yield site
-    sites.close(site)
-
-
 class TestMariaDB(QueueContract):
     @pytest.fixture
-    def bench(self, mariadb_site: Site) -> Iterator[DatabaseBench]:
-        with ExitStack() as stack:
-            yield DatabaseBench(mariadb_site, stack)
+    def bench(self, maria: DatabaseBench) -> DatabaseBench:
+        return maria
 
 
 class TestMariaDBWithSkipLock(QueueContract):
@@ -50,9 +34,8 @@ class TestMariaDBWithSkipLock(QueueContract):
 
 class TestSQLite(QueueContract):
     @pytest.fixture
-    def bench(self, sqlite_site: Site) -> Iterator[DatabaseBench]:
-        with ExitStack() as stack:
-            yield DatabaseBench(sqlite_site, stack)
+    def bench(self, sqlite: DatabaseBench) -> DatabaseBench:
+        return sqlite
 
 
 class TestSQLiteWithSkipLock(QueueContract):

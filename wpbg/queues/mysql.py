@@ -6,6 +6,7 @@ import contextlib
 import re
 import ssl
 import time
+from pathlib import Path
 from typing import Any
 
 import pymysql
@@ -28,7 +29,7 @@ IDLE_SECONDS = 15.0
 NOW = "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))"
 """µs since 1970. Not UNIX_TIMESTAMP(NOW(6)): in the hour that autumn repeats, that may be an hour off."""
 
-DUPLICATE_KEY, DEADLOCK, LOCK_WAIT = 1062, 1213, 1205
+DUPLICATE_KEY, DEADLOCK, LOCK_WAIT, NO_TLS = 1062, 1213, 1205, 2026
 NO_TABLE, NO_COLUMN, NO_INDEX, PACKET_TOO_LARGE = 1146, 1054, 1176, 1153
 SYNTAX, NOT_SUPPORTED = 1064, 1235
 # Names from PyMySQL's constants CR and ER; 1290/1836 read-only server, 1927 connection killed (MariaDB).
@@ -75,6 +76,11 @@ class MySQL(Database):
 
     def _open(self) -> None:
         settings, at = self.settings, endpoint(self.settings)
+        if at.socket and not Path(at.socket).exists():
+            raise QueueUnreachable(
+                f"The database {settings.where} cannot be reached (there is no such socket): start the server, or check "
+                "DB_HOST in wp-config.php and mysqli.default_socket in PHP's configuration."
+            )
         context = tls_context(settings)
         flags = settings.flags & (CLIENT.IGNORE_SPACE | CLIENT.INTERACTIVE)
         connection: pymysql.connections.Connection[Any] = pymysql.connect(
@@ -95,12 +101,9 @@ class MySQL(Database):
             ssl=context,
         )
         self._connection = connection
-        # PyMySQL goes on in the clear when the server has no TLS; PHP does not, and neither do we.
+        # Older PyMySQL goes on in the clear when the server has no TLS; PHP does not, and neither do we.
         if context is not None and not self._ask("SHOW SESSION STATUS LIKE 'Ssl_cipher'")[0]["Value"]:
-            raise QueueUnreachable(
-                f"The database server at {at.where} offers no TLS, which MYSQL_CLIENT_FLAGS asks for: switch it on "
-                "in the server, or take MYSQLI_CLIENT_SSL out of wp-config.php."
-            )
+            raise no_tls(at.where)
         self._set_up()
 
     def _set_up(self) -> None:
@@ -161,7 +164,8 @@ class MySQL(Database):
             if size >= self._packet - 4096:
                 raise TooLarge(
                     f"The database takes at most {self._packet // 1024} KiB in one piece (max_allowed_packet), and "
-                    f"this needs {size // 1024} KiB: raise it in the server's configuration, or pass less data."
+                    f"this needs {size // 1024} KiB (bytes count twice): raise it in the server's configuration, or pass "
+                    "less data."
                 )
             begin, self._begin_first = self._begin_first, False
             cursor.execute(f"{'START TRANSACTION; ' if begin else ''}{statement}{'; COMMIT' if commit else ''}")
@@ -186,6 +190,8 @@ class MySQL(Database):
             return tables_missing(self.settings)
         if code in (NO_COLUMN, NO_INDEX):
             return tables_old(self.settings, said)
+        if code == NO_TLS:
+            return no_tls(endpoint(self.settings).where)
         if code == PACKET_TOO_LARGE:
             return TooLarge(f"The database {where} does not take that much in one piece: {said}.")
         if code == 1045 or code == 1698:
@@ -203,6 +209,13 @@ class MySQL(Database):
                 f"The database {where} cannot be reached ({said}): start the server, or check DB_HOST in wp-config.php."
             )
         return QueueError(f"The database refused a statement ({code}): {said}.")
+
+
+def no_tls(where: str) -> QueueUnreachable:
+    return QueueUnreachable(
+        f"The database server at {where} gives no TLS, which MYSQL_CLIENT_FLAGS asks for: switch it on in the server, "
+        "or take MYSQLI_CLIENT_SSL out of wp-config.php."
+    )
 
 
 def server_ms(row: Row, begun: float) -> float:

@@ -1,0 +1,247 @@
+"""What is special about a MySQL server: reaching it, its limits, its locks."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from typing import Any
+
+import pymysql
+import pytest
+
+from tests.contract.bench import BROKEN, DONE, FINE, DatabaseBench, at_once, job, put_one, take
+from tests.support.mariadb import MariaDB
+from wpbg.errors import PluginNotReady, QueueError, QueueUnreachable
+from wpbg.job import Status
+from wpbg.queues import mysql
+from wpbg.queues.connection import Contention, TooLarge
+from wpbg.queues.database import DatabaseQueue
+from wpbg.queues.mysql import MySQL
+from wpbg.queues.settings import DatabaseSettings
+from wpbg.settle import Finish, Release, Retry
+
+CLIENT_SSL = 2048
+
+
+def server_of(bench: DatabaseBench) -> MariaDB:
+    assert bench.site.server is not None
+    return bench.site.server
+
+
+def connection_of(queue: DatabaseQueue) -> MySQL:
+    assert isinstance(queue.database, MySQL)
+    return queue.database
+
+
+def reached(settings: DatabaseSettings) -> bool:
+    with closing(MySQL(settings)) as database:
+        return database.rows("job_state", id=0) == []
+
+
+class TestReachingIt:
+    def test_by_host_and_port(self, maria: DatabaseBench) -> None:
+        assert reached(maria.settings)
+
+    @pytest.mark.parametrize("form", ["localhost:{}", ":{}", "LOCALHOST:{}"])
+    def test_by_socket(self, maria: DatabaseBench, form: str) -> None:
+        assert reached(replace(maria.settings, host=form.format(server_of(maria).socket)))
+
+    @pytest.mark.parametrize("host", ["localhost", "", "localhost:1"])
+    def test_localhost_is_the_default_socket(self, maria: DatabaseBench, host: str) -> None:
+        assert reached(replace(maria.settings, host=host, socket=str(server_of(maria).socket)))
+
+    def test_by_phps_default_port(self, maria: DatabaseBench) -> None:
+        assert reached(replace(maria.settings, host="127.0.0.1", port=server_of(maria).port))
+
+    @pytest.mark.parametrize(
+        ("wrong", "said"),
+        [
+            ({"host": "127.0.0.1:1"}, "127.0.0.1:1 cannot be reached"),
+            ({"host": "localhost:/nowhere/my.sock"}, "/nowhere/my.sock cannot be reached"),
+            ({"host": "no-such-host.invalid"}, "no-such-host.invalid:3306 cannot be reached"),
+            ({"password": "wrong"}, "refuses the user 'wp'.*DB_PASSWORD"),
+            ({"user": "nobody"}, "refuses the user 'nobody'.*DB_USER"),
+            ({"name": "nothing"}, "'nothing'.*DB_NAME"),
+        ],
+    )
+    def test_what_is_wrong_is_said_in_one_line(self, maria: DatabaseBench, wrong: dict[str, str], said: str) -> None:
+        with pytest.raises(QueueUnreachable, match=said) as caught:
+            reached(replace(maria.settings, **wrong))
+        assert caught.value.exit_code == 4
+        assert maria.settings.password not in str(caught.value)
+
+    def test_tls_that_was_asked_for_is_not_left_out(self, maria: DatabaseBench) -> None:
+        with pytest.raises(QueueUnreachable, match=r"no TLS.*MYSQL_CLIENT_FLAGS"):
+            reached(replace(maria.settings, flags=CLIENT_SSL))
+
+    def test_tls_files_that_are_not_there(self, maria: DatabaseBench) -> None:
+        with pytest.raises(QueueError, match="MYSQL_SSL_CA"):
+            reached(replace(maria.settings, flags=CLIENT_SSL, ssl_ca="/nowhere/ca.pem"))
+
+    def test_missing_tables_are_the_plugins_affair(self, maria: DatabaseBench) -> None:
+        with pytest.raises(PluginNotReady, match="wpbg install") as caught:
+            reached(replace(maria.settings, prefix="other_"))
+        assert caught.value.exit_code == 3
+
+    def test_so_are_tables_of_the_older_plugin(self, maria: DatabaseBench) -> None:
+        maria.site.query("CREATE TABLE old_bg_jobs (id bigint primary key, queue varchar(512), payload longtext)")
+        try:
+            with pytest.raises(PluginNotReady, match=r"older than this wpbg.*wpbg install"):
+                reached(replace(maria.settings, prefix="old_"))
+        finally:
+            maria.site.query("DROP TABLE old_bg_jobs")
+
+    def test_a_connection_that_was_closed_for_being_idle_is_made_anew_unnoticed(
+        self, maria: DatabaseBench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        queue = maria.queue()
+        put_one(queue)
+        assert maria.cut(queue)
+        monkeypatch.setattr(mysql, "IDLE_SECONDS", -1.0)
+        assert queue.settle(take(queue), DONE, FINE)
+
+
+class TestLimits:
+    @pytest.fixture(autouse=True)
+    def small_packets(self, maria: DatabaseBench) -> Iterator[None]:
+        server = server_of(maria)
+        (before,) = server.execute("SELECT @@GLOBAL.max_allowed_packet AS size")
+        server.execute("SET GLOBAL max_allowed_packet = 262144")
+        yield
+        server.execute("SET GLOBAL max_allowed_packet = %s", (before["size"],))
+
+    def test_a_job_that_is_too_large_is_refused_with_its_size_and_nothing_is_put(self, maria: DatabaseBench) -> None:
+        queue = maria.queue()
+        with pytest.raises(TooLarge, match=r"at most 256 KiB.*max_allowed_packet.*needs \d\d\d KiB"):
+            queue.put([job(b"small"), job(b"x" * 300_000)])
+        assert queue.reserve(9, "w1") == []
+        assert put_one(queue, payload=b"y" * 120_000)
+
+    @pytest.mark.parametrize("decision", [DONE, Finish(Status.FAILED), Retry(0)])
+    def test_an_outcome_that_is_too_large_is_recorded_without_what_makes_it_so(
+        self, maria: DatabaseBench, decision: Finish | Retry
+    ) -> None:
+        queue = maria.queue()
+        job_id = put_one(queue)
+        outcome = replace(BROKEN, result='"' + "x" * 300_000 + '"', output=b"\xff" * 400_000 + b"the end")
+        assert queue.settle(take(queue), decision, outcome)
+        shown = maria.job(job_id)
+        assert (shown["result"], shown["output"][-7:]) == (None, "the end")
+        assert "max_allowed_packet" in maria.log(job_id)[-1]["note"]
+
+    def test_and_released_all_the_same(self, maria: DatabaseBench) -> None:
+        queue = maria.queue()
+        put_one(queue)
+        assert queue.settle(take(queue), Release(), replace(BROKEN, output=b"x" * 400_000))
+
+
+class TestLocks:
+    def test_a_deadlock_is_begun_again(self, maria: DatabaseBench) -> None:
+        queues = [maria.queue(), maria.queue()]
+        ids = [int(job_id) for job_id in queues[0].put([job(), job()])]
+        both_hold_one = threading.Barrier(2)
+        begun: list[int] = []
+
+        def cross(queue: DatabaseQueue, first: int, second: int) -> None:
+            def work() -> None:
+                begun.append(first)
+                queue.database.change("cancel_waiting", id=first, now=1)
+                if len(begun) <= 2:
+                    both_hold_one.wait(30)
+                queue.database.change("cancel_waiting", id=second, now=1)
+
+            queue.database.atomically(work)
+
+        at_once(lambda: cross(queues[0], *ids), lambda: cross(queues[1], *reversed(ids)))
+        assert len(begun) == 3, "one of them had to begin again"
+        assert {maria.job(str(job_id))["status"] for job_id in ids} == {"cancelled"}
+
+    def test_locks_that_are_held_for_too_long_are_an_error_that_may_be_tried_again(
+        self, maria: DatabaseBench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(mysql, "LOCK_SECONDS", 0)
+        monkeypatch.setattr("wpbg.queues.connection.TRIES", 2)
+        queue = maria.queue()
+        put_one(queue)
+        lease = take(queue)
+        with others_lock(maria, f"SELECT * FROM {maria.site.jobs} WHERE id = %s FOR UPDATE", (int(lease.job.id),)):
+            with pytest.raises(Contention, match="busy with others' locks"):
+                queue.settle(lease, DONE, FINE)
+            assert connection_of(queue).is_open(), "nothing is wrong with the connection"
+        assert queue.settle(lease, DONE, FINE)
+
+    def test_a_claim_steps_over_rows_that_others_hold(self, maria: DatabaseBench) -> None:
+        queue = maria.queue()
+        held, free = queue.put([job(), job()])
+        assert connection_of(queue).skip_locked
+        with others_lock(maria, f"SELECT * FROM {maria.site.jobs} WHERE id = %s FOR UPDATE", (int(held),)):
+            assert [lease.job.id for lease in queue.reserve(2, "w1")] == [free]
+        assert take(queue).job.id == held
+
+    def test_a_pause_holds_while_somebody_locks_its_row(self, maria: DatabaseBench) -> None:
+        queue = maria.queue()
+        put_one(queue)
+        maria.pause("default")
+        with others_lock(maria, f"SELECT * FROM {maria.site.table('bg_queues')} FOR UPDATE"):
+            assert queue.reserve(1, "w1") == []
+
+
+@contextmanager
+def others_lock(bench: DatabaseBench, sql: str, parameters: tuple[object, ...] = ()) -> Iterator[None]:
+    """Another program holds what this statement locks."""
+    with closing(server_of(bench).connect(bench.site.database, root=True)) as connection:
+        connection.begin()
+        with connection.cursor() as cursor:
+            cursor.execute(sql, parameters)
+        yield
+        connection.rollback()
+
+
+class TestDoubt:
+    """The server did it, but its answer was lost with the connection."""
+
+    @pytest.mark.parametrize(
+        ("statement", "decision"),
+        [("finish", DONE), ("finish", Finish(Status.FAILED)), ("retry", Retry(1000)), ("release", Release())],
+    )
+    def test_settling_again_finds_that_it_was_done(
+        self, maria: DatabaseBench, monkeypatch: pytest.MonkeyPatch, statement: str, decision: Any
+    ) -> None:
+        queue = maria.queue()
+        job_id = put_one(queue)
+        lease = take(queue)
+        lose_the_answer_to(statement, connection_of(queue), monkeypatch)
+        with pytest.raises(QueueUnreachable):
+            queue.settle(lease, decision, BROKEN)
+        before = maria.job(job_id)
+        assert queue.settle(lease, decision, BROKEN), "it was ours, and it is done"
+        assert maria.job(job_id) == before
+        assert not queue.settle(lease, decision, BROKEN), "nothing is in doubt any more"
+
+    def test_but_not_when_somebody_else_has_it_by_then(
+        self, maria: DatabaseBench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        queue, other = maria.queue(), maria.queue()
+        put_one(queue)
+        lease = take(queue)
+        lose_the_answer_to("retry", connection_of(queue), monkeypatch)
+        with pytest.raises(QueueUnreachable):
+            queue.settle(lease, Retry(0), BROKEN)
+        assert take(other, "other").job.id == lease.job.id
+        assert not queue.settle(lease, Retry(0), BROKEN)
+
+
+def lose_the_answer_to(statement: str, database: MySQL, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once: the statement is executed and committed, then the connection is gone."""
+    execute = MySQL._execute
+
+    def once(self: MySQL, name: str, params: dict[str, Any], **how: Any) -> Any:
+        answer = execute(self, name, params, **how)
+        if self is database and name == statement:
+            monkeypatch.undo()
+            raise pymysql.err.OperationalError(2013, "Lost connection to server during query")
+        return answer
+
+    monkeypatch.setattr(MySQL, "_execute", once)
