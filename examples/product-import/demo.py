@@ -23,7 +23,6 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -166,17 +165,7 @@ def work(jobs: int, concurrency: int) -> None:
     counts: Counter[str] = Counter()
     last_words = ""
     log = DEMO / "listen.log"
-    with (
-        log.open("w") as kept,
-        subprocess.Popen(
-            [BIN / "wpbg", *argv, "--log-format", "json"],
-            env=environment(),
-            stdin=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        ) as listen,
-        Bar(jobs) as bar,
-    ):
+    with log.open("w") as kept, listening(argv) as listen, Bar(jobs) as bar:
         assert listen.stderr is not None
         for line in listen.stderr:
             kept.write(line)
@@ -189,6 +178,24 @@ def work(jobs: int, concurrency: int) -> None:
         raise DemoFailed(f"wpbg listen ended with exit code {listen.returncode}: {last_words}")
     seconds = time.monotonic() - began
     console.print(f"  {sum(counts.values())} jobs in {seconds:.0f} s, {concurrency} at a time. Log: .demo/listen.log\n")
+
+
+@contextlib.contextmanager
+def listening(argv: list[str]) -> Iterator[subprocess.Popen[str]]:
+    """The worker; when we are stopped, it is told once and may finish the jobs that it has begun."""
+    with subprocess.Popen(
+        [BIN / "wpbg", *argv, "--log-format", "json"],
+        env=environment(),
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # Ctrl-C reaches us only
+    ) as listen:
+        try:
+            yield listen
+        except KeyboardInterrupt:
+            listen.terminate()
+            raise
 
 
 def event_of(line: str) -> str:
@@ -248,10 +255,8 @@ def show_outcome() -> bool:
     console.print("[bold]What the site has now[/]\n")
     console.print(f"  {products} products   [dim]wp post list --post_type=product --format=count[/]")
     console.print(f"  {len(failed)} failed rows   [dim]wpbg jobs list --status failed[/]\n")
-    table = Table("job", "why it failed", box=None, padding=(0, 2), header_style="dim")
     for job in failed:
-        table.add_row(str(job["id"]), escape(reason(job)), style="red")
-    console.print(table, soft_wrap=False)
+        console.print(f"  job {job['id']:>3}   [red]{escape(reason(job))}[/]")
     console.print()
     wrong = []
     if products != rows - len(broken):
@@ -271,14 +276,15 @@ def reason(job: dict[str, Any]) -> str:
 
 def serve(port: int, url: str, password: str) -> None:
     """PHP's own server until Ctrl-C or TERM."""
-    server = subprocess.Popen(
-        ["php", "-S", f"127.0.0.1:{port}", "-t", SITE, HERE / "router.php"],
-        env={**environment(), "PHP_CLI_SERVER_WORKERS": "4"},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=(DEMO / "server.log").open("w"),
-        start_new_session=True,  # it has children of its own: they are ended together
-    )
+    with (DEMO / "server.log").open("w") as log:
+        server = subprocess.Popen(
+            ["php", "-S", f"127.0.0.1:{port}", "-t", SITE, HERE / "router.php"],
+            env={**environment(), "PHP_CLI_SERVER_WORKERS": "4"},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,  # it has children of its own: they are ended together
+        )
     try:
         console.print(f"The site:    [cyan]{url}/products/[/]")
         console.print(f"Dashboard:   [cyan]{url}/wp-admin/[/]   user [bold]{ADMIN}[/], password [bold]{password}[/]")
