@@ -13,7 +13,7 @@ import click
 from wpbg.cli.desk import JobId, Span, ledger_of, one_way
 from wpbg.cli.jobs import progress_text
 from wpbg.cli.options import Target, site_options
-from wpbg.cli.show import Row, fancy
+from wpbg.cli.show import Row, terminal
 from wpbg.cli.text import clean, count
 from wpbg.errors import QueueUnreachable, WpbgError
 from wpbg.job import Status
@@ -197,7 +197,7 @@ def wait_for(look: Look, timeout: float | None) -> None:
     """Look until all is finished. Ends with exit code 1 when not all completed. Raises `WpbgError` after `timeout`."""
     standing = look()
     if not standing.over:
-        display: Display = Bar() if fancy() else Lines()
+        display: Display = Bar() if terminal() else Lines()
         try:
             standing = _watch(look, display, standing, timeout)
         finally:

@@ -71,14 +71,17 @@ def by_word(text: str) -> str:
     return STYLES.get(text, "")
 
 
-def fancy(stream: TextIO | None = None) -> bool:
-    """Whether a stream (stdout) is a terminal that may be drawn on."""
-    stream = stream or sys.stdout
+def terminal(stream: TextIO | None = None) -> bool:
+    """Whether a stream (stdout) is a terminal on which lines can be drawn anew."""
     try:
-        drawn = stream.isatty()
+        return (stream or sys.stdout).isatty() and os.environ.get("TERM", "dumb") not in ("dumb", "unknown")
     except ValueError:
-        return False
-    return drawn and not os.environ.get("NO_COLOR") and os.environ.get("TERM", "dumb") not in ("dumb", "unknown")
+        return False  # Closed.
+
+
+def fancy() -> bool:
+    """Whether tables on stdout are drawn in colours."""
+    return terminal() and not os.environ.get("NO_COLOR")
 
 
 def console(stream: TextIO | None = None) -> Console:
@@ -112,8 +115,8 @@ def show_rows(rows: Sequence[Row], columns: Sequence[Column], form: str, empty: 
     elif not rows:
         click.echo(empty)
     elif fancy():
-        terminal = console()
-        terminal.print(rich_table(rows, columns, terminal.width))
+        screen = console()
+        screen.print(rich_table(rows, columns, screen.width))
     else:
         for line in plain_table(rows, columns):
             click.echo(line)

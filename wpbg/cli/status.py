@@ -12,7 +12,7 @@ import click
 from wpbg.cli.desk import ledger_of
 from wpbg.cli.options import Target, site_options
 from wpbg.cli.queues import queue_columns
-from wpbg.cli.show import console, fancy, plain_table, rich_table, show_json
+from wpbg.cli.show import console, fancy, plain_table, rich_table, show_json, terminal
 from wpbg.cli.text import clean
 from wpbg.cli.workers import worker_columns
 from wpbg.errors import QueueUnreachable
@@ -56,8 +56,8 @@ def status(target: Target, watch: bool, form: str) -> None:
         if form == "json":
             show_json(told)
         elif fancy():
-            terminal = console()
-            terminal.print(drawn(told, ledger.now_ms(), terminal.width))
+            screen = console()
+            screen.print(drawn(told, ledger.now_ms(), screen.width))
         else:
             click.echo(written(told, ledger.now_ms()))
 
@@ -103,7 +103,7 @@ def drawn(told: dict[str, Any], now_ms: int, room: int) -> Any:
 
 def keep_showing(site: Site, ledger: Ledger, form: str) -> None:
     """Show it again and again: redrawn on a terminal, below the last one elsewhere."""
-    if form == "table" and fancy():
+    if form == "table" and terminal():
         _redraw(site, ledger)
     last = ""
     while True:

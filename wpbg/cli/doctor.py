@@ -1,0 +1,78 @@
+"""`wpbg doctor`."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from dataclasses import replace
+from typing import Any
+
+import click
+
+from wpbg.cli.options import Target, format_option, site_options
+from wpbg.cli.show import by_word, fancy, say, show_csv, show_json
+from wpbg.cli.text import clean
+from wpbg.doctor import Finding, examine
+
+FIELDS = ("check", "status", "detail", "next")
+
+WORDS = {"ok": "OK", "failed": "FAIL", "info": "INFO"}
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  wpbg doctor
+  wpbg doctor --path /var/www/site --format json
+
+\b
+Exit codes: 0 all is well, 1 something is wrong, 3 the site, WP-CLI or the plugin cannot
+be used, 4 the database cannot be reached.
+"""
+)
+@format_option
+@site_options
+def doctor(target: Target, form: str) -> None:
+    """Check the set-up from the site's folder to the failed jobs of the last day.
+
+    A line per check: OK, or what is wrong and the next command to type.
+    """
+    findings: list[Finding] = []
+    for found in examine(target.path, target.wp, target.url):
+        finding = replace(found, next=for_this_site(found.next, target))
+        findings.append(finding)
+        if form == "table":
+            show_finding(finding)
+    if form == "json":
+        show_json([told(finding) for finding in findings])
+    elif form == "csv":
+        show_csv([told(finding) for finding in findings], FIELDS)
+    # What makes the site unusable says more than what is merely wrong.
+    sys.exit(max((finding.exit_code for finding in findings), default=0))
+
+
+def for_this_site(command: str, target: Target) -> str:
+    """A command of ours or WP-CLI's as it has to be typed when this one needed --path."""
+    ours = command.startswith(("wpbg ", "wp ")) or " wpbg " in command
+    return f"{command} --path {shlex.quote(target.path)}" if target.path and ours else command
+
+
+def told(finding: Finding) -> dict[str, Any]:
+    """A finding as programs read it."""
+    return {
+        "check": finding.check,
+        "status": finding.status,
+        "detail": finding.said,
+        "next": finding.next or None,
+    }
+
+
+def show_finding(finding: Finding) -> None:
+    """A line per check; below a failed one, what to type next."""
+    word = WORDS[finding.status]
+    style = "blue" if finding.info else by_word(word)
+    mark = click.style(f"{word:<4}", fg=style.split()[-1], bold="bold" in style) if fancy() else f"{word:<4}"
+    click.echo(f"{mark}  {finding.check}: {clean(finding.said)}")
+    if finding.next:
+        say(f"      next: {clean(finding.next)}", "bold")
+    sys.stdout.flush()

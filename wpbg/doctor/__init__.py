@@ -1,0 +1,44 @@
+"""The doctor: one check after the other, each with a finding. The order is that of a job's path.
+
+What a check cannot do without (WordPress, WP-CLI, the database) ends the round: the findings so far and the error
+are the answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+
+from wpbg.doctor.finding import Finding, failed
+from wpbg.doctor.machine import Machine, check_machine
+from wpbg.doctor.queue import check_database, check_work
+from wpbg.doctor.site import check_site
+from wpbg.errors import QueueError, WpbgError
+from wpbg.ledger import Ledger
+from wpbg.queues.settings import DatabaseSettings
+from wpbg.site import Site
+from wpbg.wp import WpCli, find_wordpress
+
+__all__ = ["Finding", "examine"]
+
+
+def examine(path: str | None, wp: str | None, url: str | None) -> Iterator[Finding]:
+    """Every finding, as it is made. Raises nothing that is wrong with the site: that is a finding."""
+    about = "WordPress folder"
+    try:
+        yield Finding(about, str(find_wordpress(path)))
+        about = "WP-CLI"
+        cli = WpCli.find(wp, path, url)
+        machine = Machine.ask(cli)
+        yield from check_machine(cli, machine)
+        about = "WordPress"
+        site = Site.ask(cli)
+        yield from check_site(cli, site, machine)
+        about = "Database"
+        with closing(Ledger(DatabaseSettings.from_mapping(site.database))) as ledger:
+            yield from check_database(ledger)
+            about = "Queues"
+            if site.plugin is not None:
+                yield from check_work(ledger)
+    except WpbgError as error:
+        yield failed("Database" if isinstance(error, QueueError) else about, error)

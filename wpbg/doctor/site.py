@@ -1,0 +1,140 @@
+"""WordPress, the plugin and its tables, who runs jobs, and the limits they run under."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from wpbg import plugin
+from wpbg.doctor.finding import Finding, failed, wrong
+from wpbg.doctor.machine import Machine, version
+from wpbg.errors import WpbgError
+from wpbg.settings import worker_settings
+from wpbg.site import Site
+from wpbg.wp import WORKER_EXEC, WpCli
+
+WORDPRESS_MINIMUM = (6, 1)
+
+# Started as a job is, so that the limits are those of a job.
+ASK = (
+    "$o=@fileowner(ABSPATH.'wp-load.php');$p=function_exists('posix_getpwuid')?posix_getpwuid($o):null;"
+    "$answer=array('owner'=>$p?$p['name']:(string)$o,'content'=>WP_CONTENT_DIR,'writable'=>is_writable(WP_CONTENT_DIR),"
+    "'memory'=>(string)WP_MAX_MEMORY_LIMIT,'cron'=>!(defined('DISABLE_WP_CRON')&&DISABLE_WP_CRON),"
+    "'missing'=>class_exists('Background_Worker\\\\Schema')?\\Background_Worker\\Schema::missing():null)"
+)
+
+
+@dataclass(frozen=True)
+class Inside:
+    """What only a booted site can say. `missing` is None where the plugin is not there to be asked."""
+
+    owner: str
+    content: str
+    writable: bool
+    memory: str
+    cron: bool
+    missing: list[str] | None
+
+    @classmethod
+    def ask(cls, wp: WpCli) -> Inside:
+        """Boot the site as a worker does. Raises a `SiteError`."""
+        worker = replace(wp, words=(*wp.words, f"--exec={WORKER_EXEC}"))
+        told: dict[str, Any] = worker.eval_json(ASK)
+        return cls(**told)
+
+
+def check_site(wp: WpCli, site: Site, machine: Machine) -> Iterator[Finding]:
+    """Everything that WordPress can tell."""
+    yield _wordpress(site)
+    yield _driver(site)
+    yield _plugin(site)
+    yield _older_plugin(site)
+    inside = Inside.ask(wp)
+    if site.plugin is not None:
+        yield _tables(inside)
+    yield _user(site, machine, inside)
+    yield _limits(site, inside)
+    if not inside.cron:
+        yield Finding("WP-Cron", "Off for visitors (DISABLE_WP_CRON). Background jobs do not need it.", info=True)
+
+
+def _wordpress(site: Site) -> Finding:
+    if version(site.wordpress) < WORDPRESS_MINIMUM:
+        return wrong(
+            "WordPress",
+            f"{site.wordpress} is too old: 6.1 or newer is needed.",
+            "wp core update",
+        )
+    return Finding("WordPress", f"{site.wordpress}{' (network)' if site.multisite else ''} at {site.url}")
+
+
+def _driver(site: Site) -> Finding:
+    """The extension by which PHP speaks to the site's database."""
+    name, package = ("pdo_sqlite", "php-sqlite3") if site.database["engine"] == "sqlite" else ("mysqli", "php-mysql")
+    if name in site.extensions:
+        return Finding("PHP database driver", name)
+    return wrong("PHP database driver", f"PHP's {name} extension is missing.", f"apt-get install {package}")
+
+
+def _plugin(site: Site) -> Finding:
+    try:
+        site.need_plugin()
+        ours = plugin.bundled_version()
+    except WpbgError as error:
+        return replace(failed("Plugin", error), next="wpbg install")
+    if site.plugin != ours:
+        return wrong(
+            "Plugin",
+            f"The site has version {site.plugin} of the plugin, this wpbg brings {ours}: they should be the same.",
+            "wpbg install",
+        )
+    return Finding("Plugin", f"Background Worker {site.plugin} is active")
+
+
+def _older_plugin(site: Site) -> Finding:
+    if site.older_plugin:
+        return wrong(
+            "Older plugin",
+            "Async Background Worker is active as well: it declares the same functions and takes the same jobs.",
+            "wp plugin deactivate async-background-worker",
+        )
+    return Finding("Older plugin", "Async Background Worker is not active beside it")
+
+
+def _tables(inside: Inside) -> Finding:
+    if inside.missing is None:
+        return wrong("Tables", "The plugin that is active is not the one that this wpbg brings.", "wpbg install")
+    if inside.missing:
+        return wrong("Tables", f"Missing: {', '.join(inside.missing)}.", "wpbg install")
+    return Finding("Tables", "All columns and indexes are there")
+
+
+def _user(site: Site, machine: Machine, inside: Inside) -> Finding:
+    """Whether what jobs write will belong to somebody whose files the site can change."""
+    again = f"sudo -u {inside.owner} wpbg doctor"
+    if machine.uid is None or machine.uid == site.owner:
+        return Finding("User", f"{machine.user}, who owns the site's files")
+    if machine.uid == 0:
+        return wrong(
+            "User",
+            f"Jobs would run as root, but the site's files belong to {inside.owner}: the site could not change what "
+            "jobs write.",
+            again,
+        )
+    if not inside.writable:
+        return wrong(
+            "User",
+            f"Jobs would run as {machine.user}, who may not write to {inside.content}: it belongs to {inside.owner}.",
+            again,
+        )
+    return Finding("User", f"{machine.user}; the files belong to {inside.owner}, wp-content is writable", info=True)
+
+
+def _limits(site: Site, inside: Inside) -> Finding:
+    try:
+        seconds = worker_settings(site).time_limit
+    except WpbgError as error:
+        return failed("Limits", error)
+    memory = "no memory limit" if inside.memory == "-1" else f"memory {inside.memory} (WP_MAX_MEMORY_LIMIT)"
+    return Finding("Limits", f"{memory}, {f'{seconds} s' if seconds else 'no limit'} a job (ABW_TIMELIMIT)")
