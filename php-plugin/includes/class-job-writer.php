@@ -42,9 +42,9 @@ final class Job_Writer {
 	/**
 	 * Writes a job with a unique key, unless an unfinished one of its key and queue exists.
 	 *
-	 * The index decides, not a look beforehand: of two processes that add the same job at once, one writes nothing
-	 * and then finds the other's. IGNORE, because the SQLite drop-in rolls the caller's whole transaction back when a
-	 * statement fails.
+	 * The index decides, not the look beforehand: of two processes that add the same job at once, one writes nothing
+	 * and then finds the other's. With IGNORE, that is no failed statement; the SQLite drop-in answers those by
+	 * rolling back all that the caller's transaction has done so far.
 	 *
 	 * @param New_Job $job The job.
 	 * @return array{0: string, 1: bool} Its id or the other's, and whether it was written.

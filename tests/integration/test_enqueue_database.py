@@ -125,3 +125,28 @@ def test_processes_that_race_for_unique_keys_agree(enqueuing: Site) -> None:
         f"SELECT count(*) AS n FROM {enqueuing.jobs} WHERE unique_hash IS NOT NULL GROUP BY unique_key"
     )
     assert [row["n"] for row in keys] == [1] * 40
+
+
+def test_a_race_for_a_unique_key_that_is_lost_at_the_last_moment(maria71: Site) -> None:
+    """The other process commits between our look and our INSERT, unseen by the snapshot of our transaction."""
+    maria71.mu_plugin("callbacks", CALLBACKS)
+    ours, theirs = answer(
+        maria71,
+        f"""
+        list( $host, $port ) = explode( ':', DB_HOST );
+        $other = new mysqli( $host, DB_USER, DB_PASSWORD, DB_NAME, (int) $port );
+        add_filter( 'query', function ( $sql ) use ( $other, $table ) {{
+            if ( 0 === strpos( $sql, 'INSERT' ) && ! $other->insert_id ) {{
+                $hash = hash( 'sha256', "q\\0key" );
+                $other->query( "INSERT INTO $table (queue, payload, unique_hash) VALUES ('q', 'x', '$hash')" );
+            }}
+            return $sql;
+        }} );
+        $wpdb->query( 'START TRANSACTION' );
+        $wpdb->get_var( "SELECT count(*) FROM $table" );
+        $ours = add_async_job( {JOB}, 'q', array( 'unique' => 'key' ) );
+        $wpdb->query( 'COMMIT' );
+        $answer = array( $ours, (string) $other->insert_id )""",
+    )
+    assert ours == theirs
+    assert count(maria71) == 1
