@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from wpbg.cli.options import Size, Target, site_options
+from wpbg.cli.show import terminal
 from wpbg.errors import SiteError, UsageError
 from wpbg.job import Ending
 from wpbg.ledger import Ledger
@@ -167,7 +168,7 @@ def listen_loop(target: Target, **flags: Any) -> None:
 @site_options
 def run(target: Target, **flags: Any) -> None:
     """Run one job, then exit: 0 when it is done or there was none, 1 when it failed."""
-    pool = build(target, "restart", Flags(**flags), once=True)
+    pool = build(target.site(), "restart", Flags(**flags), Log(flags["log_format"]), once=True)
     pool.run()
     if pool.tally.last is None:
         return
@@ -181,12 +182,27 @@ def work(target: Target, mode: str, flags: Flags) -> None:
     """Run a pool until it ends."""
     if mode != "restart":
         raise UsageError(f"--mode {mode} is not there yet in this version: use `wpbg listen` (--mode restart).")
-    build(target, mode, flags).run()
-
-
-def build(target: Target, mode: str, flags: Flags, once: bool = False) -> Pool:
-    """A pool for the site, put together from the flags and wp-config.php."""
     site = target.site()
+    if flags.log_format == "text" and terminal(sys.stderr):
+        work_on_terminal(site, mode, flags)
+    else:
+        build(site, mode, flags, Log(flags.log_format)).run()
+
+
+def work_on_terminal(site: Site, mode: str, flags: Flags) -> None:
+    """The same with a live line below the log."""
+    from wpbg.cli.live import LiveLine
+
+    live = LiveLine(sys.stderr, bar=flags.stop_when_empty)
+    log = Log(flags.log_format, write=live.write)
+    log.sinks.append(live.score.notice)
+    pool = build(site, mode, flags, log)
+    with live.shown(Ledger(DatabaseSettings.from_mapping(site.database)), pool.options.queues):
+        pool.run()
+
+
+def build(site: Site, mode: str, flags: Flags, log: Log, once: bool = False) -> Pool:
+    """A pool for the site, put together from the flags and wp-config.php."""
     settings = worker_settings(
         site,
         queues=flags.queues,
@@ -215,7 +231,7 @@ def build(target: Target, mode: str, flags: Flags, once: bool = False) -> Pool:
         lambda: RestartRunner(_boot(site), settings.time_limit),
         Ledger(database),
         Control(idle_max=settings.idle_max, between=settings.between),
-        Log(flags.log_format),
+        log,
     )
 
 
