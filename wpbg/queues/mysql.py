@@ -78,8 +78,8 @@ class MySQL(Database):
         settings, at = self.settings, endpoint(self.settings)
         if at.socket and not Path(at.socket).exists():
             raise QueueUnreachable(
-                f"The database {settings.where} cannot be reached (there is no such socket): start the server, or check "
-                "DB_HOST in wp-config.php and mysqli.default_socket in PHP's configuration."
+                f"The database {settings.where} cannot be reached (there is no such socket): start the server, or "
+                "check DB_HOST in wp-config.php and mysqli.default_socket in PHP's configuration."
             )
         context = tls_context(settings)
         flags = settings.flags & (CLIENT.IGNORE_SPACE | CLIENT.INTERACTIVE)
@@ -164,8 +164,8 @@ class MySQL(Database):
             if size >= self._packet - 4096:
                 raise TooLarge(
                     f"The database takes at most {self._packet // 1024} KiB in one piece (max_allowed_packet), and "
-                    f"this needs {size // 1024} KiB (bytes count twice): raise it in the server's configuration, or pass "
-                    "less data."
+                    f"this needs {size // 1024} KiB (bytes count twice): raise it in the server's configuration, "
+                    "or pass less data."
                 )
             begin, self._begin_first = self._begin_first, False
             cursor.execute(f"{'START TRANSACTION; ' if begin else ''}{statement}{'; COMMIT' if commit else ''}")
