@@ -62,18 +62,23 @@ class JobId(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.
 def one_way(ids: Sequence[str], **flags: Any) -> None:
     """Jobs are named by their ids or by one of the flags, not by both, not by none. Raises `UsageError`."""
     given = [name for name, value in flags.items() if value]
-    ways = " or ".join(["ids", *(f"--{name}" for name in flags)])
+    names = [f"--{name}" for name in flags]
+    ways = ", ".join(["ids", *names[:-1]]) + f" or {names[-1]}"
     if len(given) + bool(ids) == 0:
         raise UsageError(f"Which jobs? Give their {ways}.")
     if len(given) + bool(ids) > 1:
-        raise UsageError(f"Give {ways}: only one of them.")
+        raise UsageError(f"Give {ways}: one of them, not several.")
 
 
 def confirmed(question: str, yes: bool) -> bool:
     """Whether to go on. Asks on a terminal only, and not with --yes."""
     if yes or not (sys.stdin.isatty() and sys.stdout.isatty()):
         return True
-    return click.confirm(question)
+    try:
+        return click.confirm(question)
+    except click.Abort:
+        click.echo()  # Ctrl-C leaves the cursor behind the question.
+        raise
 
 
 class Complaints:

@@ -26,8 +26,8 @@ Examples:
   wpbg doctor --path /var/www/site --format json
 
 \b
-Exit codes: 0 all is well, 1 something is wrong, 3 the site, WP-CLI or the plugin cannot
-be used, 4 the database cannot be reached.
+Exit codes: 0 all is well, 1 something is wrong, 3 the site, WP-CLI or the
+plugin cannot be used, 4 the database cannot be reached.
 """
 )
 @format_option

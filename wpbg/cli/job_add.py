@@ -57,13 +57,13 @@ Examples:
 @click.argument("function", metavar="FUNCTION")
 @click.option("--data", metavar="JSON", help="Its one argument. Objects become PHP arrays; - reads it from stdin.")
 @click.option("--queue", metavar="NAME", help="[default: ABW_QUEUE_NAME]")
-@click.option("--delay", type=Span(), help="Not before so long from now: 90, 15m, 2h, 7d.")
-@click.option("--run-at", type=When(), help="Not before this time: ISO 8601 or Unix time.")
+@click.option("--delay", type=Span(), help="Run it so long from now at the earliest: 90, 15m, 2h, 7d.")
+@click.option("--run-at", type=When(), help="Run it then at the earliest: ISO 8601 or Unix time.")
 @click.option("--priority", metavar="P", help="high, normal, low or a number; lower numbers run first.")
 @click.option("--max-attempts", type=int, metavar="N", help="Runs at most. [default: 3]")
 @click.option("--backoff", type=Span(), help="Wait before the second run, doubled for each later one. [default: 30]")
 @click.option("--timeout", type=Span(), help="How long a run may take. [default: ABW_TIMELIMIT]")
-@click.option("--unique", metavar="KEY", help="While a job of this key is unfinished, add none: print its id.")
+@click.option("--unique", metavar="KEY", help="If a job of this key is unfinished, add none: print its id.")
 @click.option("--batch", metavar="NAME", help="The batch it belongs to.")
 @site_options
 def add(target: Target, function: str, data: str | None, queue: str | None, **options: Any) -> None:

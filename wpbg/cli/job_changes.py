@@ -6,13 +6,15 @@ import click
 
 from wpbg.cli.desk import Complaints, JobId, Span, confirmed, ledger_of, one_way
 from wpbg.cli.options import Target, site_options
-from wpbg.cli.text import count, duration
+from wpbg.cli.text import count
 from wpbg.errors import UsageError, WpbgError
 from wpbg.job import Status
-from wpbg.ledger import NoSuchJob, WrongState
+from wpbg.ledger import Ledger, NoSuchJob, WrongState
 
 ASK_ABOVE = 10
 """So many ids may be deleted without a question."""
+
+KEPT = WpbgError("Nothing was deleted.")
 
 IDS = click.argument("ids", metavar="[ID]...", nargs=-1, type=JobId())
 YES = click.option("--yes", "-y", is_flag=True, help="Do not ask.")
@@ -109,13 +111,11 @@ def delete(target: Target, ids: tuple[str, ...], status: str | None, older_than:
     complaints = Complaints()
     with ledger_of(target) as (_, ledger):
         if status:
-            age = f" that ended more than {duration(older_than)} ago" if older_than else ""
-            if not confirmed(f"Delete all {status} jobs{age}?", yes):
-                _kept()
-            before = ledger.now_ms() - round((older_than or 0) * 1000)
-            click.echo(f"{count(ledger.delete_finished(Status(status), before), f'{status} job')} deleted.")
+            click.echo(
+                f"{count(_delete_finished(ledger, Status(status), older_than or 0, yes), f'{status} job')} deleted."
+            )
         if len(ids) > ASK_ABOVE and not confirmed(f"Delete {len(ids)} jobs?", yes):
-            _kept()
+            raise KEPT
         for job_id in ids:
             try:
                 ledger.delete(job_id)
@@ -125,5 +125,10 @@ def delete(target: Target, ids: tuple[str, ...], status: str | None, older_than:
     complaints.end()
 
 
-def _kept() -> None:
-    raise WpbgError("Nothing was deleted.")
+def _delete_finished(ledger: Ledger, status: Status, older_than: float, yes: bool) -> int:
+    """Delete the jobs that ended so, so many seconds ago or longer; how many."""
+    before = ledger.now_ms() - round(older_than * 1000)
+    number = ledger.ended_since(status, 0) - ledger.ended_since(status, before + 1)
+    if number and not confirmed(f"Delete {count(number, f'{status.value} job')}?", yes):
+        raise KEPT
+    return ledger.delete_finished(status, before)

@@ -240,7 +240,8 @@ Examples:
   wpbg jobs wait --queue mail && echo sent
 
 \b
-Exit codes: 0 all completed, 1 one failed, was cancelled or deleted, or the time was up.
+Exit codes: 0 all completed; 1 one failed, was cancelled or deleted, or the
+time was up.
 """
 )
 @click.argument("ids", metavar="[ID]...", nargs=-1, type=JobId())

@@ -123,9 +123,17 @@ def purge(target: Target, name: str, statuses: tuple[str, ...], yes: bool) -> No
     with ledger_of(target) as (_, ledger):
         if name not in _known(ledger, [name]):
             raise WpbgError(f"There is no queue {name!r}: look at `wpbg queues list`.")
-        if not confirmed(f"Delete all {kinds} jobs of queue {clean(name)}?", yes):
+        number = sum(_number(ledger, name, status) for status in chosen)
+        if number and not confirmed(f"Delete {count(number, f'{kinds} job')} of queue {clean(name)}?", yes):
             raise WpbgError("Nothing was deleted.")
         click.echo(f"{count(ledger.purge(name, chosen), 'job')} of queue {clean(name)} deleted.")
+
+
+def _number(ledger: Ledger, name: str, status: Status) -> int:
+    """How many jobs of a queue are in a state."""
+    if status.finished:
+        return ledger.ended_since(status, 0, name)
+    return sum(queue[status.value] for queue in ledger.queues() if queue["queue"] == name)
 
 
 def _known(ledger: Ledger, names: Sequence[str]) -> set[str]:
