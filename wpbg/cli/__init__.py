@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 
@@ -47,6 +48,9 @@ def cli() -> None:
 
 def main() -> None:
     """The program. Every error ends as one line on stderr and an exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # A name that the terminal's charset lacks is no reason to end.
     try:
         code = cli.main(prog_name="wpbg", standalone_mode=False)
         sys.stdout.flush()

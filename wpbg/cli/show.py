@@ -124,12 +124,13 @@ def show_rows(rows: Sequence[Row], columns: Sequence[Column], form: str, empty: 
 
 def show_csv(rows: Iterable[Row], fields: Sequence[str]) -> None:
     """CSV with a header line; what is no plain value is JSON in its field."""
+    # Not click.echo(), which takes colours out of what it is given: into a pipe, values are exact.
     held = io.StringIO()
     writer = csv.writer(held, lineterminator="\n")
     writer.writerow(fields)
     for row in rows:
         writer.writerow([_csv_value(row.get(field)) for field in fields])
-    click.echo(held.getvalue(), nl=False)
+    sys.stdout.write(held.getvalue())
 
 
 def _csv_value(value: Any) -> Any:

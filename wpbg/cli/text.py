@@ -83,18 +83,18 @@ def ago(time: str | None, now_ms: int) -> str:
     return f"in {duration(away)}" if away > 0 else f"{duration(-away)} ago"
 
 
+_UNITS = ((1, 0.001, "ms"), (119.5, 1, "s"), (7170, 60, "min"), (171000, 3600, "h"), (float("inf"), 86400, "d"))
+"""Below how many seconds a unit is used, its seconds, its name."""
+
+
 def duration(seconds: float) -> str:
     """A time span in the unit that fits: `80 ms`, `1.4 s`, `47 s`, `3 min`, `5 h`, `12 d`."""
-    for limit, unit, name in (
-        (0.9995, 0.001, "ms"),
-        (9.95, 1, ""),
-        (119.5, 1, "s"),
-        (7170, 60, "min"),
-        (171000, 3600, "h"),
-    ):
-        if seconds < limit:
-            return f"{seconds:.1f} s" if not name else f"{seconds / unit:.0f} {name}"
-    return f"{seconds / 86400:.0f} d"
+    if seconds < 0.0005:
+        return "<1 ms"
+    if 0.9995 <= seconds < 9.95:
+        return f"{seconds:.1f} s"
+    unit, name = next((unit, name) for limit, unit, name in _UNITS if seconds < limit)
+    return f"{seconds / unit:.0f} {name}"
 
 
 def run_time(ms: int | None) -> str:
