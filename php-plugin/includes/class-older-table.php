@@ -26,7 +26,7 @@ final class Older_Table {
 	 * @return bool
 	 */
 	public static function is_there() {
-		$type = Schema::columns_of( Schema::jobs() )['payload'] ?? 'longblob';
+		$type = Live_Table::columns( Schema::jobs() )['payload'] ?? 'longblob';
 		return 'longblob' !== strtolower( $type );
 	}
 
@@ -95,7 +95,7 @@ final class Older_Table {
 	public static function adopt() {
 		global $wpdb;
 		$its_table = $wpdb->prefix . 'bg_jobs';
-		if ( is_multisite() && Schema::jobs() !== $its_table && Schema::columns_of( $its_table ) ) {
+		if ( is_multisite() && Schema::jobs() !== $its_table && Live_Table::columns( $its_table ) ) {
 			Schema_Lock::hold(
 				static function () use ( $its_table ) {
 					if ( Database::is_sqlite() ) {

@@ -25,11 +25,6 @@ final class Schema {
 	 */
 	const OPTION = 'ABW_DB_VERSION';
 
-	/**
-	 * How often to look again before giving up.
-	 */
-	const LOOKS = 6;
-
 	const NAME  = 'varchar(191) CHARACTER SET utf8mb4 COLLATE utf8mb4_bin';
 	const TEXT  = 'varchar(191) CHARACTER SET utf8mb4';
 	const ASCII = 'CHARACTER SET ascii COLLATE ascii_bin';
@@ -92,7 +87,7 @@ final class Schema {
 			static function () {
 				$is_older = Older_Table::is_there();
 				foreach ( self::tables() as $table => list( $columns, $indexes ) ) {
-					self::converge( $table, $columns, $indexes );
+					Live_Table::converge( $table, $columns, $indexes );
 				}
 				if ( $is_older || ! self::is_current() ) {
 					Older_Table::settle();
@@ -111,7 +106,7 @@ final class Schema {
 	public static function missing() {
 		$missing = array();
 		foreach ( self::tables() as $table => list( $columns, $indexes ) ) {
-			$there = self::columns_of( $table );
+			$there = Live_Table::columns( $table );
 			if ( ! $there ) {
 				$missing[] = $table;
 				continue;
@@ -119,7 +114,7 @@ final class Schema {
 			foreach ( array_keys( array_diff_key( $columns, $there ) ) as $name ) {
 				$missing[] = "{$table}.{$name}";
 			}
-			foreach ( array_keys( array_diff_key( $indexes, self::indexes_of( $table ) ) ) as $name ) {
+			foreach ( array_keys( array_diff_key( $indexes, Live_Table::indexes( $table ) ) ) as $name ) {
 				$missing[] = "index {$name} of {$table}";
 			}
 		}
@@ -139,22 +134,6 @@ final class Schema {
 	}
 
 	/**
-	 * A table's columns: name => type.
-	 *
-	 * @param string $table The table.
-	 * @return string[] None when there is no such table.
-	 * @throws Write_Failed When the database does not tell.
-	 */
-	public static function columns_of( $table ) {
-		global $wpdb;
-		// Asked first, because the SQLite drop-in rolls back the whole transaction when a statement fails.
-		if ( ! Database::rows( 'SHOW TABLES LIKE ' . Database::literal( $wpdb->esc_like( $table ) ) ) ) {
-			return array();
-		}
-		return array_column( Database::rows( "SHOW COLUMNS FROM {$table}" ), 'Type', 'Field' );
-	}
-
-	/**
 	 * All tables: name => columns and indexes.
 	 *
 	 * @return array[]
@@ -165,75 +144,6 @@ final class Schema {
 			self::workers() => array( self::worker_columns(), array( 'PRIMARY' => 'PRIMARY KEY  (id)' ) ),
 			self::queues()  => array( self::queue_columns(), array( 'PRIMARY' => 'PRIMARY KEY  (queue)' ) ),
 		);
-	}
-
-	/**
-	 * Makes one table what it should be.
-	 *
-	 * @param string   $table   The table.
-	 * @param string[] $columns Name => definition.
-	 * @param string[] $indexes Name => definition.
-	 * @throws Write_Failed When it cannot be.
-	 */
-	private static function converge( $table, array $columns, array $indexes ) {
-		$failed = null;
-		for ( $look = 1; $look <= self::LOOKS; $look++ ) {
-			$steps = self::next_steps( $table, $columns, $indexes );
-			if ( ! $steps ) {
-				return;
-			}
-			try {
-				array_map( array( Database::class, 'run' ), $steps );
-			} catch ( Write_Failed $failed ) {
-				if ( Database::is_sqlite() ) {
-					throw $failed; // There, the lock keeps every other process out, and the transaction is gone.
-				}
-				continue; // Another process may have done just this.
-			}
-		}
-		throw $failed ? $failed : new Write_Failed( "{$table} still lacks columns after it was altered" );
-	}
-
-	/**
-	 * What brings a table nearer to what it should be.
-	 *
-	 * @param string   $table   The table.
-	 * @param string[] $columns Name => definition.
-	 * @param string[] $indexes Name => definition.
-	 * @return string[] Statements; none when it is.
-	 */
-	private static function next_steps( $table, array $columns, array $indexes ) {
-		$there = self::columns_of( $table );
-		if ( ! $there ) {
-			$lines = array();
-			foreach ( $columns as $name => $definition ) {
-				$lines[] = "{$name} {$definition}";
-			}
-			$lines = implode( ",\n", array_merge( $lines, array_values( $indexes ) ) );
-			return array( "CREATE TABLE IF NOT EXISTS {$table} (\n{$lines}\n) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4" );
-		}
-		if ( self::jobs() === $table && Older_Table::is_there() ) {
-			return Older_Table::next_steps( $columns );
-		}
-		$changes = array();
-		foreach ( array_diff_key( $columns, $there ) as $name => $definition ) {
-			$changes[] = "ADD COLUMN {$name} {$definition}";
-		}
-		foreach ( array_diff_key( $indexes, self::indexes_of( $table ) ) as $definition ) {
-			$changes[] = "ADD {$definition}";
-		}
-		return $changes ? array( "ALTER TABLE {$table} " . implode( ', ', $changes ) ) : array();
-	}
-
-	/**
-	 * A table's indexes.
-	 *
-	 * @param string $table The table.
-	 * @return int[] Name => anything.
-	 * @throws Write_Failed When the database does not tell.
-	 */
-	private static function indexes_of( $table ) {
-		return array_flip( array_unique( array_column( Database::rows( "SHOW INDEX FROM {$table}" ), 'Key_name' ) ) );
 	}
 
 	/**
