@@ -14,7 +14,9 @@ from tests.support.site import Site
 from wpbg.job import Ending, JobError, Lease, NewJob, Outcome, Status
 from wpbg.ledger import Ledger
 from wpbg.queues.base import Capability, Queue
+from wpbg.queues.connection import Database
 from wpbg.queues.database import DatabaseQueue
+from wpbg.queues.mysql import MySQL
 from wpbg.queues.settings import DatabaseSettings
 from wpbg.settle import Finish
 
@@ -70,8 +72,8 @@ class Bench(Protocol):
 
     def resume(self, queue: str) -> None: ...
 
-    def cut(self, queue: Queue) -> bool:
-        """End the queue's connection from the server's side. False: there is nothing to cut."""
+    def cut(self, queue: Queue) -> None:
+        """End the queue's connection from the server's side, where there is a server."""
 
 
 class DatabaseBench:
@@ -111,13 +113,15 @@ class DatabaseBench:
     def resume(self, queue: str) -> None:
         self.ledger.resume(queue)
 
-    def cut(self, queue: Queue) -> bool:
-        if self.site.server is None:
-            return False
+    def cut(self, queue: Queue) -> None:
         assert isinstance(queue, DatabaseQueue)
-        number = queue.database._ask("SELECT CONNECTION_ID() AS id")[0]["id"]  # type: ignore[attr-defined]
-        self.site.server.execute(f"KILL {int(number)}")
-        return True
+        self.cut_database(queue.database)
+
+    def cut_database(self, database: Database) -> None:
+        """The same for any connection to the site's server."""
+        assert isinstance(database, MySQL)
+        assert self.site.server is not None
+        self.site.server.execute(f"KILL {int(database._ask('SELECT CONNECTION_ID() AS id')[0]['id'])}")
 
 
 def settings_of(site: Site) -> DatabaseSettings:

@@ -15,17 +15,17 @@ from tests.contract.settling import Settling
 from tests.support.site import Site
 
 
-class QueueContract(Putting, Reserving, Unique, Leasing, Settling, Rescuing, Pruning, Busy, Outages):
+class QueueContract(Putting, Reserving, Unique, Leasing, Settling, Rescuing, Pruning, Busy):
     """Everything that `wpbg.queues.base` promises."""
 
 
-class TestMariaDB(QueueContract):
+class TestMariaDB(QueueContract, Outages):
     @pytest.fixture
     def bench(self, maria: DatabaseBench) -> DatabaseBench:
         return maria
 
 
-class TestMariaDBWithSkipLock(QueueContract):
+class TestMariaDBWithSkipLock(QueueContract, Outages):
     @pytest.fixture
     def bench(self, mariadb_site: Site) -> Iterator[DatabaseBench]:
         with ExitStack() as stack:

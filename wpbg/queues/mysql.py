@@ -15,9 +15,11 @@ from pymysql.cursors import DictCursor
 
 from wpbg.errors import QueueError, QueueUnreachable
 from wpbg.queues.clock import ServerClock
-from wpbg.queues.connection import Contention, Database, Duplicate, Row, TooLarge, tables_missing, tables_old
-from wpbg.queues.settings import DatabaseSettings, endpoint
+from wpbg.queues.connection import Database, Row, TooLarge
+from wpbg.queues.mysql_errors import no_tls, tls_failure, translated
+from wpbg.queues.settings import DatabaseSettings, Endpoint, endpoint
 from wpbg.queues.sql import PARAMETER
+from wpbg.queues.tls import tls_context
 
 CONNECT_SECONDS = 10
 ANSWER_SECONDS = 60
@@ -28,13 +30,6 @@ IDLE_SECONDS = 15.0
 
 NOW = "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))"
 """µs since 1970. Not UNIX_TIMESTAMP(NOW(6)): in the hour that autumn repeats, that may be an hour off."""
-
-DUPLICATE_KEY, DEADLOCK, LOCK_WAIT, NO_TLS = 1062, 1213, 1205, 2026
-NO_TABLE, NO_COLUMN, NO_INDEX, PACKET_TOO_LARGE = 1146, 1054, 1176, 1153
-SYNTAX, NOT_SUPPORTED = 1064, 1235
-# Names from PyMySQL's constants CR and ER; 1290/1836 read-only server, 1927 connection killed (MariaDB).
-LOST = {2002, 2003, 2006, 2013, 2014, 2055, 0, 1040, 1042, 1043, 1053, 1077, 1079, 1080, 1152, 1158, 1159, 1160, 1161}
-LOST |= {1184, 1203, 1226, 1290, 1317, 1836, 1927, 3024, 3169, 4031}
 
 
 class MySQL(Database):
@@ -82,6 +77,27 @@ class MySQL(Database):
                 "check DB_HOST in wp-config.php and mysqli.default_socket in PHP's configuration."
             )
         context = tls_context(settings)
+        try:
+            connection = self._connect(at, ssl=context)
+        except pymysql.err.OperationalError as error:
+            # Where TLS was not asked for, PyMySQL (1.2) uses it if the server has any, for what it is worth. PHP
+            # does not, so what is wrong with it must not keep us out.
+            if context is not None or not isinstance(tls_failure(error), ssl.SSLError):
+                raise
+            connection = self._connect(at, ssl_disabled=True)
+        except RuntimeError as error:  # An account's way of logging in needs a library that is not there.
+            raise QueueError(
+                f"The database {settings.where} cannot be logged in to ({error}): install it beside wpbg, or switch "
+                "TLS on with MYSQL_CLIENT_FLAGS in wp-config.php."
+            ) from error
+        self._connection = connection
+        # Older PyMySQL goes on in the clear when the server has no TLS; PHP does not, and neither do we.
+        if context is not None and not self._ask("SHOW SESSION STATUS LIKE 'Ssl_cipher'")[0]["Value"]:
+            raise no_tls(at.where)
+        self._set_up()
+
+    def _connect(self, at: Endpoint, **tls: Any) -> pymysql.connections.Connection[Any]:
+        settings = self.settings
         flags = settings.flags & (CLIENT.IGNORE_SPACE | CLIENT.INTERACTIVE)
         connection: pymysql.connections.Connection[Any] = pymysql.connect(
             host=at.host,
@@ -98,27 +114,24 @@ class MySQL(Database):
             connect_timeout=CONNECT_SECONDS,
             read_timeout=ANSWER_SECONDS,
             write_timeout=ANSWER_SECONDS,
-            ssl=context,
+            **tls,
         )
-        self._connection = connection
-        # Older PyMySQL goes on in the clear when the server has no TLS; PHP does not, and neither do we.
-        if context is not None and not self._ask("SHOW SESSION STATUS LIKE 'Ssl_cipher'")[0]["Value"]:
-            raise no_tls(at.where)
-        self._set_up()
+        return connection
 
     def _set_up(self) -> None:
         begun = time.monotonic()
-        (row,) = self._ask(
-            f"SELECT {NOW} AS now, VERSION() AS version, @@max_allowed_packet AS packet, "
-            "@@log_bin AS log_bin, @@binlog_format AS binlog_format"
-        )
+        (row,) = self._ask(f"SELECT {NOW} AS now")
         self._clock.set(server_ms(row, begun))
-        self._packet = int(row["packet"])
-        self.version = str(row["version"])
+        # Asked for by name, not as @@name: some of them are gone from some versions.
+        names = "'version', 'max_allowed_packet', 'log_bin', 'binlog_format'"
+        asked = self._ask(f"SHOW SESSION VARIABLES WHERE Variable_name IN ({names})")
+        server = {row["Variable_name"]: str(row["Value"]) for row in asked}
+        self._packet = int(server["max_allowed_packet"])
+        self.version = server["version"]
         self.skip_locked = has_skip_locked(self.version)
         self.uptime_ms = int(self._ask("SHOW GLOBAL STATUS LIKE 'Uptime'")[0]["Value"]) * 1000
         # Statement-based binary logs cannot record READ COMMITTED writes (error 1665).
-        by_statement = int(row["log_bin"]) and str(row["binlog_format"]).upper() == "STATEMENT"
+        by_statement = server.get("log_bin") == "ON" and server.get("binlog_format", "").upper() == "STATEMENT"
         level = "REPEATABLE READ" if by_statement else "READ COMMITTED"
         # Like WordPress itself not strict: a label that the column's charset cannot hold must not keep
         # an outcome from being recorded. No ANSI_QUOTES, no NO_BACKSLASH_ESCAPES, whatever the server has.
@@ -179,43 +192,7 @@ class MySQL(Database):
             return rows, matched, inserted
 
     def _translate(self, error: Exception) -> Exception:
-        code = error.args[0] if error.args and isinstance(error.args[0], int) else None
-        said = str(error.args[1] if len(error.args) > 1 else error)
-        where = self.settings.where
-        if code in (DEADLOCK, LOCK_WAIT):
-            return Contention(f"The database {where} was too busy with others' locks ({said}): it is tried again.")
-        if code == DUPLICATE_KEY:
-            return Duplicate(said)
-        if code == NO_TABLE:
-            return tables_missing(self.settings)
-        if code in (NO_COLUMN, NO_INDEX):
-            return tables_old(self.settings, said)
-        if code == NO_TLS:
-            return no_tls(endpoint(self.settings).where)
-        if code == PACKET_TOO_LARGE:
-            return TooLarge(f"The database {where} does not take that much in one piece: {said}.")
-        if code == 1045 or code == 1698:
-            return QueueUnreachable(
-                f"The database {where} refuses the user {self.settings.user!r} ({said}): check DB_USER and DB_PASSWORD "
-                "in wp-config.php, and from which hosts that user may connect."
-            )
-        if code in (1044, 1142, 1143, 1227):
-            return QueueUnreachable(f"The database user may not do this ({said}): grant it, or check DB_USER.")
-        if code == 1049:
-            return QueueUnreachable(f"There is no database {where} ({said}): check DB_NAME in wp-config.php.")
-        # A closed or broken connection is an InterfaceError of PyMySQL, without any code worth reading.
-        if code in LOST or isinstance(error, pymysql.err.InterfaceError):
-            return QueueUnreachable(
-                f"The database {where} cannot be reached ({said}): start the server, or check DB_HOST in wp-config.php."
-            )
-        return QueueError(f"The database refused a statement ({code}): {said}.")
-
-
-def no_tls(where: str) -> QueueUnreachable:
-    return QueueUnreachable(
-        f"The database server at {where} gives no TLS, which MYSQL_CLIENT_FLAGS asks for: switch it on in the server, "
-        "or take MYSQLI_CLIENT_SSL out of wp-config.php."
-    )
+        return translated(error, self.settings)
 
 
 def server_ms(row: Row, begun: float) -> float:
@@ -239,26 +216,3 @@ def has_skip_locked(version: str) -> bool:
     if "mariadb" in version.lower():
         return number >= (10, 6, 0)
     return number >= (8, 0, 1) or version.startswith("8.0.mysql_aurora")
-
-
-def tls_context(settings: DatabaseSettings) -> ssl.SSLContext | None:
-    """TLS as PHP's mysqlnd does it: MYSQLI_CLIENT_SSL encrypts; who the server is, is checked once there is a CA."""
-    if not (settings.flags & CLIENT.SSL or settings.ssl_ca or settings.ssl_cert):
-        return None
-    try:
-        context = ssl.create_default_context(cafile=settings.ssl_ca)
-        if not settings.ssl_ca or settings.flags & DONT_VERIFY:
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
-        if settings.ssl_cert:
-            context.load_cert_chain(settings.ssl_cert, settings.ssl_key)
-    except OSError as error:
-        raise QueueError(
-            f"The TLS files of the database connection cannot be read ({error}): check MYSQL_SSL_CA, MYSQL_SSL_CERT "
-            "and MYSQL_SSL_KEY in wp-config.php."
-        ) from error
-    return context
-
-
-DONT_VERIFY = 64
-"""MYSQLI_CLIENT_SSL_DONT_VERIFY_SERVER_CERT"""
