@@ -108,9 +108,10 @@ class WpCli:
         """What it is run with: ours, without a pager or colours."""
         return {**os.environ, "WP_CLI_DISABLE_AUTO_CHECK_UPDATE": "1", **self.env}
 
-    def serve_argv(self, url: str | None = None) -> list[str]:
-        """The command line of a PHP process with the bridge in it."""
-        return self.argv("eval", SERVE, f"--exec={WORKER_EXEC}", url=url)
+    def serve_argv(self, url: str | None = None, shell: bool = False) -> list[str]:
+        """The command line of a PHP process with the bridge in it; with `shell`, one that waits for `SERVE` on stdin."""
+        command = ["shell", "--basic"] if shell else ["eval", SERVE]
+        return self.argv(*command, f"--exec={WORKER_EXEC}", url=url)
 
     def run(self, *args: str, stdin: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
         """`wp ARGS`, whatever its exit code. Raises `WpCliNotFound` when it cannot be started at all."""

@@ -153,6 +153,18 @@ final class Channel {
 	}
 
 	/**
+	 * Whether the worker has said something, or is gone.
+	 *
+	 * @return bool
+	 */
+	public function has_news() {
+		$read   = array( $this->in );
+		$write  = null;
+		$except = null;
+		return 0 < (int) stream_select( $read, $write, $except, 0 );
+	}
+
+	/**
 	 * Sends a message whose body is JSON.
 	 *
 	 * @param string $type One letter.
@@ -215,10 +227,11 @@ final class Channel {
 	}
 
 	/**
-	 * After a deliberate fork: from now on, this process owns the channel.
+	 * After a deliberate fork: from now on, this process speaks. What the worker says is still its parent's to hear.
 	 */
 	public function adopt() {
 		$this->pid = getmypid();
+		fclose( $this->in );
 	}
 
 	/**
@@ -255,7 +268,7 @@ final class Channel {
 				$written = false; // A callback's error handler made an exception of it.
 			}
 			if ( false === $written ) {
-				Bridge::leave( 1 );
+				Bridge::leave( 1 ); // Nobody reads any more.
 			}
 			if ( strlen( $frame ) === $written ) {
 				return;

@@ -1,4 +1,8 @@
-"""Every fault is a PHP file of its own; each ends in its documented state, and the next job is right."""
+"""Every fault is a PHP file of its own. In each lifetime it ends in its documented state, the next job finds the
+process as if nothing had been, and the process lives on exactly where it may.
+
+One worker runs them all, one after the other, with a probe after each.
+"""
 
 from __future__ import annotations
 
@@ -7,110 +11,157 @@ import json
 import os
 import signal
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.faults.ends import ENDS, End
+from tests.support import php
 from tests.support.site import Site
 from tests.support.sites import Sites
 
 PHP = Path(__file__).parent / "php"
 FAULTS = sorted(file.stem for file in PHP.glob("*.php"))
-LIFETIMES = ("restart",)
+LIFETIMES = ("restart", "fork", "loop")
 
-
-@dataclass(frozen=True)
-class End:
-    """What is left of a fault. `error` is (class, part of the message); `says` is a part of the output."""
-
-    status: str
-    error: tuple[str, str] | None = None
-    says: str = ""
-    result: Any = None
-    note: str = ""
-    timeout: int = 60
-
-
-LIMIT = "Background_Worker\\Time_Limit_Exceeded"
-
-ENDS = {
-    "throws_exception": End("failed", ("Exception", "The warehouse does not answer."), "before it fails"),
-    "throws_type_error": End("failed", ("TypeError", "must be of type string, array given")),
-    "exhausts_memory": End("failed", ("OutOfMemory", "Allowed memory size of 134217728 bytes exhausted")),
-    "calls_undefined_function": End("failed", ("Error", "undefined function this_function_does_not_exist()")),
-    "exits_0": End("completed", says="leaving", note="The callback called exit() with code 0."),
-    "exits_3": End("failed", ("Exit", "exit code 3"), "leaving"),
-    "dies_with_text": End("completed", says="x", note="The callback called exit() with code 0."),
-    "wp_dies": End("failed", ("wp_die", "You are not allowed to do this.")),
-    "sends_json": End("completed", says='{"success":true,"data":{"sent":true}}', note="called exit()"),
-    "sleeps_past_limit": End("failed", (LIMIT, "longer than its time limit of 1 s"), timeout=1),
-    "computes_past_limit": End("failed", (LIMIT, "longer than its time limit of 1 s"), timeout=1),
-    "ignores_time_limit": End(
-        "failed", ("TimeLimitExceeded", "its processes were killed"), f"{LIMIT} ignored", timeout=1
-    ),
-    "prints_20_mb": End("completed", says="the beginning\nyyy", result="printed"),
-    "writes_to_stdout": End("completed", says="one\ntwo\nthree\n", result="written"),
-    "closes_stdout": End("completed", says="still heard", result={"in_file": ""}),
-    "closes_stderr": End("completed", result="closed"),
-    "leaves_child": End("completed"),
-    "leaves_child_on_pipes": End("completed"),
-    "forks": End("completed", result="parent"),
-    "fork_exits": End("completed", result=7),
-    "segfaults": End("failed", ("ProcessDied", "signal 11 (SIGSEGV)"), "going down"),
-    "killed_from_outside": End("failed", ("ProcessDied", "signal 9 (SIGKILL)")),
-    "reads_stdin": End("completed", result={"read": "", "child": ""}),
-    "unblocks_stdout": End("completed", says="zzz", result="unblocked"),
-    "ends_output_buffers": End("completed", says="past the buffers", result="ended"),
-    "leaves_buffer_open": End("completed", says="in an open buffer", result="open"),
-    "sets_error_handler": End("completed", result="set"),
-    "prints_at_shutdown": End("completed", says="printed at shutdown", result="registered"),
-    "fails_at_shutdown": End("completed", says="another_function_that_does_not_exist", result="done before"),
-    "returns_unserializable": End(
-        "completed", result={"fine": 1, "handle": None, "number": 0, "text": "\ufffd"}, note="as JSON in full"
-    ),
-    "returns_too_much": End("completed", result=None, note="at most 1048576 are kept"),
-    "prints_escapes": End("failed", ("Exception", "\x1b[31mred\x1b[0m \ufffd"), "\x1b[2J"),
+PROBE = """
+function probe( $n ) {
+    global $wpdb;
+    echo 'probe ', $n;
+    $error = set_error_handler( '__return_false' );
+    restore_error_handler();
+    $exception = set_exception_handler( '__return_false' );
+    restore_exception_handler();
+    update_option( 'probed', $n, false );
+    return array(
+        'user'      => get_current_user_id(),
+        'blog'      => get_current_blog_id(),
+        'memory'    => ini_get( 'memory_limit' ),
+        'locale'    => determine_locale(),
+        'c_locale'  => setlocale( LC_ALL, '0' ),
+        'zone'      => date_default_timezone_get(),
+        'folder'    => getcwd(),
+        'umask'     => umask(),
+        'handlers'  => array( is_object( $error ), is_object( $exception ) ),
+        'buffers'   => ob_get_level(),
+        'cached'    => wp_cache_get( 'left', 'faults' ),
+        'post'      => array( isset( $_POST['left'] ), $_SERVER['REQUEST_METHOD'] ?? null, isset( $GLOBALS['post'] ) ),
+        'database'  => $wpdb->get_var( 'SELECT 7' ),
+        'uncommitted' => $wpdb->get_var( "SELECT option_value FROM {$wpdb->options} WHERE option_name = 'left_in_transaction'" ),
+    );
 }
+"""
+
+
+@dataclass
+class Trial:
+    """What came of all the faults in one lifetime."""
+
+    site: Site
+    lifetime: str
+    faults: dict[str, dict[str, Any]] = field(default_factory=dict)
+    probes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    events: list[dict[str, Any]] = field(default_factory=list)
+
+    def process_lived(self, fault: str) -> bool:
+        """Whether no process was replaced between the fault's start and its probe's."""
+        names = [
+            (event["event"], event.get("id"))
+            for event in self.events
+            if event["event"] in ("job.started", "php.recycled")
+        ]
+        start = names.index(("job.started", str(self.faults[fault]["id"])))
+        end = names.index(("job.started", str(self.probes[fault]["id"])))
+        return ("php.recycled", None) not in names[start:end]
 
 
 @pytest.fixture(scope="module", params=LIFETIMES)
-def lifetime(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest.fixture(scope="module")
-def broken_site(sites: Sites) -> Iterator[Site]:
-    """A site whose callbacks are all the faults, with a memory limit that is soon reached."""
-    site = sites.clone("sqlite71")
+def trial(request: pytest.FixtureRequest, sites: Sites) -> Iterator[Trial]:
+    site = sites.clone("maria71")
     site.configure(WP_MAX_MEMORY_LIMIT="128M")
     for fault in FAULTS:
         site.mu_plugin(fault, (PHP / f"{fault}.php").read_text())
-    site.mu_plugin("fine", "function fine( $n ) { echo 'fine ', $n; return $n * 2; }")
-    yield site
+    site.mu_plugin("probe", PROBE)
+    trial = Trial(site, str(request.param))
+    ids = _enqueue_all(site)
+    done = site.wpbg("listen", "--mode", trial.lifetime, "--stop-when-empty", "--log-format", "json", timeout=280)
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    trial.events = [json.loads(line) for line in done.stderr.splitlines()]
+    for number, fault in enumerate(FAULTS):
+        trial.faults[fault] = site.job(ids[2 * number])
+        trial.probes[fault] = site.job(ids[2 * number + 1])
+    yield trial
+    for row in trial.faults.values():
+        _end_children(row)
     sites.close(site)
+
+
+def _enqueue_all(site: Site) -> list[str]:
+    """Fault, probe, fault, probe …"""
+    jobs = [(f"fault_{fault}", None, {"max_attempts": 1, "timeout": ENDS[fault].timeout}) for fault in FAULTS]
+    added = site.eval_php(
+        f"foreach ( {php.literal([[name, options] for name, _, options in jobs])} as $n => $pair ) {{"
+        "echo add_async_job( (object) array( 'function' => $pair[0], 'user_data' => null ), 'default', $pair[1] ), ' ';"
+        "echo add_async_job( (object) array( 'function' => 'probe', 'user_data' => $n ), 'default',"
+        " array( 'max_attempts' => 1 ) ), ' '; }"
+    )
+    return added.split()
 
 
 def test_every_fault_has_an_end() -> None:
     assert FAULTS == sorted(ENDS)
 
 
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize("fault", FAULTS)
-def test_fault(broken_site: Site, lifetime: str, fault: str) -> None:
-    end = ENDS[fault]
-    first = broken_site.enqueue(f"fault_{fault}", max_attempts=1, timeout=end.timeout)
-    second = broken_site.enqueue("fine", 21)
+def test_fault(trial: Trial, fault: str) -> None:
+    _assert_end(trial.faults[fault], ENDS[fault].in_lifetime(trial.lifetime))
 
-    done = broken_site.wpbg("listen", "--mode", lifetime, "--stop-when-empty")
-    try:
-        assert done.returncode == 0, done.stderr
-        assert "Traceback" not in done.stderr
-        _assert_end(broken_site.job(first), end)
-        after = broken_site.job(second)
-        assert (after["status"], after["result"], _text(after["output"])) == ("completed", "42", "fine 21")
-    finally:
-        _end_children(broken_site.job(first))
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_the_next_job_is_right(trial: Trial, fault: str) -> None:
+    row = trial.probes[fault]
+    assert row["status"] == "completed", row["error"]
+    assert _text(row["output"]) == f"probe {FAULTS.index(fault)}"
+    found = json.loads(row["result"])
+    assert found == {
+        "user": 0,
+        "blog": 1,
+        "memory": "128M",
+        "locale": "en_US",
+        "c_locale": found["c_locale"],
+        "zone": "UTC",
+        "folder": str(trial.site.path),
+        "umask": found["umask"],
+        "handlers": [False, False],
+        "buffers": found["buffers"],
+        "cached": False,
+        "post": [False, "GET", False],
+        "database": "7",
+        "uncommitted": None,
+    }
+    first = json.loads(trial.probes[FAULTS[0]]["result"])
+    for same in ("c_locale", "umask", "buffers"):
+        assert found[same] == first[same], same
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_the_process_lives_where_it_may(trial: Trial, fault: str) -> None:
+    if trial.lifetime == "restart":
+        assert not any(event["event"] == "php.recycled" for event in trial.events)
+        return
+    survives = trial.lifetime == "fork" or not ENDS[fault].ends_process
+    assert trial.process_lived(fault) == survives
+
+
+@pytest.mark.parametrize(("fault", "line"), [("throws_exception", 8), ("wp_dies", 7), ("sleeps_past_limit", 8)])
+def test_errors_name_the_line_of_the_fault(trial: Trial, fault: str, line: int) -> None:
+    # A signal is handled once the call it interrupted is over: on the next line.
+    error = json.loads(trial.faults[fault]["error"])
+    assert (Path(error["file"]).name, error["line"]) == (f"{fault}.php", line)
 
 
 def _assert_end(row: dict[str, Any], end: End) -> None:
@@ -140,15 +191,10 @@ def _end_children(row: dict[str, Any]) -> None:
     """A program that a job leaves behind is left alone; the test is its only friend."""
     result = json.loads(row["result"] or "null")
     if isinstance(result, dict) and "left" in result:
-        os.kill(result["left"], 0)  # It does live on.
         with contextlib.suppress(ProcessLookupError):
             os.kill(result["left"], signal.SIGKILL)
 
 
-def test_errors_name_the_line_of_the_fault(broken_site: Site, lifetime: str) -> None:
-    # A signal is handled once the call it interrupted is over: on the next line.
-    for fault, line in (("throws_exception", 8), ("wp_dies", 7), ("sleeps_past_limit", 8)):
-        job = broken_site.enqueue(f"fault_{fault}", max_attempts=1, timeout=1)
-        broken_site.wpbg("listen", "--mode", lifetime, "--stop-when-empty", check=True)
-        error = json.loads(broken_site.job(job)["error"])
-        assert (Path(error["file"]).name, error["line"]) == (f"{fault}.php", line)
+@pytest.mark.parametrize("fault", ["leaves_child", "leaves_child_on_pipes"])
+def test_a_program_left_behind_is_left_alone(trial: Trial, fault: str) -> None:
+    os.kill(json.loads(trial.faults[fault]["result"])["left"], 0)

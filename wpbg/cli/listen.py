@@ -11,14 +11,15 @@ import click
 
 from wpbg.cli.options import Size, Target, site_options
 from wpbg.cli.show import terminal
-from wpbg.errors import SiteError, UsageError
+from wpbg.errors import SiteError
 from wpbg.job import Ending
 from wpbg.ledger import Ledger
+from wpbg.lifetimes import runner_maker
 from wpbg.log import Log
 from wpbg.pool import Pool, PoolOptions
 from wpbg.queues.database import DatabaseQueue
 from wpbg.queues.settings import DatabaseSettings
-from wpbg.runners.restart import Boot, RestartRunner
+from wpbg.runners.persistent import Recycling
 from wpbg.settings import WorkerSettings, worker_settings
 from wpbg.site import Site
 from wpbg.worker import Control
@@ -61,11 +62,23 @@ def worker_options(command: Any) -> Any:
             click.option(
                 "--skip-lock", is_flag=True, help="Claim without row locks (SKIP LOCKED), by compare-and-swap."
             ),
-            click.option("--max-jobs", type=click.IntRange(1), metavar="N", help="End after so many jobs."),
             click.option(
-                "--max-time", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help="End after this time."
+                "--max-jobs",
+                type=click.IntRange(1),
+                metavar="N",
+                help="Replace a PHP process after so many jobs; with --mode restart, end after them.",
             ),
-            click.option("--max-memory", type=Size(), help="End when this program holds more, such as 256M."),
+            click.option(
+                "--max-time",
+                type=click.FloatRange(0, min_open=True),
+                metavar="SECONDS",
+                help="Replace a PHP process after this time (loop, fork: 3600); with --mode restart, end after it.",
+            ),
+            click.option(
+                "--max-memory",
+                type=Size(),
+                help="Replace a PHP process that holds more (such as 256M); with --mode restart, end when wpbg does.",
+            ),
             click.option(
                 "--stop-when-empty",
                 is_flag=True,
@@ -180,8 +193,6 @@ def run(target: Target, **flags: Any) -> None:
 
 def work(target: Target, mode: str, flags: Flags) -> None:
     """Run a pool until it ends."""
-    if mode != "restart":
-        raise UsageError(f"--mode {mode} is not there yet in this version: use `wpbg listen` (--mode restart).")
     site = target.site()
     if flags.log_format == "text" and terminal(sys.stderr):
         work_on_terminal(site, mode, flags)
@@ -212,6 +223,11 @@ def build(site: Site, mode: str, flags: Flags, log: Log, once: bool = False) -> 
         skip_lock=flags.skip_lock,
     )
     database = DatabaseSettings.from_mapping(site.database)
+    limits: dict[str, Any] = {"max_jobs": flags.max_jobs, "max_time": flags.max_time, "max_memory": flags.max_memory}
+    recycling = Recycling()
+    if mode != "restart":  # There it is the PHP processes that wear out.
+        recycling = Recycling(**{name: value or 0 for name, value in limits.items()})
+        limits = {}
     options = PoolOptions(
         name=settings.name,
         queues=settings.queues,
@@ -219,16 +235,14 @@ def build(site: Site, mode: str, flags: Flags, log: Log, once: bool = False) -> 
         concurrency=settings.concurrency,
         lease=flags.lease,
         grace=flags.grace,
-        max_jobs=flags.max_jobs,
-        max_time=flags.max_time,
-        max_memory=flags.max_memory,
+        **limits,
         stop_when_empty=flags.stop_when_empty,
         once=once,
     )
     return Pool(
         options,
         _queues(database, settings, flags.lease),
-        lambda: RestartRunner(_boot(site), settings.time_limit),
+        runner_maker(site, mode, settings.time_limit, recycling, log),
         Ledger(database),
         Control(idle_max=settings.idle_max, between=settings.between),
         log,
@@ -243,8 +257,3 @@ def _queues(database: DatabaseSettings, settings: WorkerSettings, lease: float) 
         skip_lock=settings.skip_lock,
         retention_ms=settings.retention_ms,
     )
-
-
-def _boot(site: Site) -> Callable[[int], Boot]:
-    wp = site.wp
-    return lambda blog: Boot(wp.serve_argv(site.blog_url(blog)), wp.cwd, wp.environment())

@@ -50,8 +50,11 @@ class Runner(Protocol):
     def stop(self, reason: Stop) -> None:
         """End the run that is under way or about to begin; `run` then returns. May be called from another thread."""
 
+    def warm(self) -> None:
+        """While there is nothing to do: have a process ready. Says nothing when it does not start."""
+
     def recycle(self) -> None:
-        """Let go of PHP processes between jobs; the next job gets a new one."""
+        """Let go of PHP processes before the next job. May be called from another thread."""
 
     def close(self) -> None:
         """End every process."""
@@ -61,12 +64,14 @@ class Runner(Protocol):
 class Limits:
     """Seconds. `boot`: from starting PHP to `ready`. `kill_after`: from the exception that a time limit
     throws in PHP to killing what is left. `leave`: from an outcome to the end of the process, in which
-    WordPress's shutdown functions run. `ask`: from asking a run to stop to killing it."""
+    WordPress's shutdown functions run. `ask`: from asking a run to stop to killing it. `obey`: how long a parent
+    may take to end its child before both are killed."""
 
     boot: float = 60.0
     kill_after: float = 5.0
     leave: float = 30.0
     ask: float = 3.0
+    obey: float = 2.0
 
 
 class Kept:

@@ -1,28 +1,53 @@
-"""The talk with one PHP process about one job: greeted, sent, run, told how it ended. The same in every lifetime."""
+"""The talk with one PHP process about one job: sent, run, told how it ended. The same in every lifetime."""
 
 from __future__ import annotations
 
+import enum
+import functools
 import signal
-import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from wpbg.errors import ChannelBroken, NotStarted
-from wpbg.job import Ending, Job, JobError, Outcome, Progress
-from wpbg.runners import wire
+from wpbg.job import Job, Outcome, Progress
+from wpbg.runners import verdict, wire
 from wpbg.runners.base import Kept, Limits, Listener, Stop
 from wpbg.runners.process import PhpProcess
+from wpbg.runners.verdict import Facts, describe_exit
 
-Clock = Callable[[], float]
+LOOK = 5.0
+"""Seconds between two looks at a process that says nothing; a stop wakes it sooner."""
+
+NEVER = 86400.0 * 365
 
 
-def greet(process: PhpProcess, nonce: bytes, lifetime: str, limits: Limits) -> dict[str, Any]:
+class Lifetime(str, enum.Enum):
+    """How long a PHP process lives, and so what ends the talk about a job."""
+
+    RESTART = "restart"
+    """The process is the job's alone: until it is gone."""
+    LOOP = "loop"
+    """Many jobs in one: until the outcome is told."""
+    FORK = "fork"
+    """A child for each: until the parent says that the child is gone."""
+
+
+class Declined(enum.Enum):
+    """The job was not begun in this process."""
+
+    STALE = "stale"
+    """The process says good-bye, or is gone: another one has to be started."""
+    NOT_HERE = "not_here"
+    """The job's blog has other plugins than this process has loaded."""
+
+
+def greet(process: PhpProcess, hello: Mapping[str, Any], limits: Limits) -> dict[str, Any]:
     """Say hello and wait for `ready`; what `ready` says. What is printed before belongs to no job.
 
     Raises `NotStarted`, with what the process said last, when it ends, stays silent or is not our bridge.
     """
-    process.send(wire.encode(wire.HELLO, {"protocol": wire.PROTOCOL, "nonce": nonce.hex(), "lifetime": lifetime}))
+    process.send(wire.encode(wire.HELLO, {"protocol": wire.PROTOCOL, **hello}))
     deadline = time.monotonic() + limits.boot
     said = Kept(2048, 6144)
     try:
@@ -31,6 +56,7 @@ def greet(process: PhpProcess, nonce: bytes, lifetime: str, limits: Limits) -> d
                 if isinstance(event, wire.Printed):
                     said.add(event.data)
                 elif event.type == wire.READY:
+                    process.poll_errors()
                     return _check(event.body)
             if process.exit_code is not None:
                 for event in process.drain():
@@ -61,63 +87,57 @@ def _why(process: PhpProcess, said: Kept) -> str:
     return f"PHP {ended} before it was ready" + (f": {last}" if last else ".")
 
 
-def describe_exit(code: int) -> str:
-    """How a process ended, in words: `ended with exit code 3`, `was killed by signal 9 (SIGKILL)`."""
-    number = -code if code < 0 else code - 128 if 128 < code < 165 else 0
-    if not number:
-        return f"ended with exit code {code}"
-    try:
-        name = signal.Signals(number).name
-    except ValueError:
-        name = "unknown"
-    return f"was killed by signal {number} ({name})"
-
-
 class Run:
-    """One job in one process, from sending it to its outcome.
+    """One job in one process. `stop` may be called from another thread; everything else is the runner's.
 
-    `stop` may be called from another thread. After `result`, `reusable` says whether the process may be
-    given another job.
+    After `result`, `bye` is why the process says good-bye, None while it may be given another job.
     """
 
-    def __init__(self, process: PhpProcess, job: Job, timeout: int, limits: Limits, listener: Listener) -> None:
-        self._process, self._job, self._listener, self._limits = process, job, listener, limits
-        self._timeout = timeout
+    def __init__(
+        self, process: PhpProcess, job: Job, lifetime: Lifetime, timeout: int, limits: Limits, listener: Listener
+    ) -> None:
+        self._process, self._job, self._lifetime = process, job, lifetime
+        self._timeout, self._limits, self._listener = timeout, limits, listener
+        self.bye: str | None = None
         self._kept = Kept()
-        self._outcome: dict[str, Any] | None = None
+        self._told: dict[str, Any] | None = None
+        self._declined: Declined | None = None
+        self._gone: int | None = None
+        self._started = False
+        self._child = 0
         self._progress: Progress | None = None
         self._stop: Stop | None = None
-        self._stopped_at = 0.0
-        self._lock = threading.Lock()
-        self._began = time.monotonic()
+        self._obeyed: Stop | None = None
         self._broken: str | None = None
         self._overran = False
+        self._began = self._told_at = self._stopped_at = time.monotonic()
 
     def stop(self, reason: Stop) -> None:
-        """Ask the run to end, or end it; see `Stop`."""
-        with self._lock:
-            if self._outcome is not None or (self._stop is not None and self._stop >= reason):
-                return
-            if self._stop is None:
-                self._stopped_at = time.monotonic()
+        """Ask the run to end, or end it; see `Stop`. A stronger reason wins."""
+        if self._stop is None or reason > self._stop:
             self._stop = reason
-            if reason is Stop.NOW:
-                self._process.kill()
-            else:
-                self._process.signal_group(signal.SIGTERM)
+            self._process.wake()
 
-    def one_shot(self) -> Outcome:
-        """Run the job in a process that is for it alone: its end belongs to the job as well."""
+    def result(self) -> Outcome | Declined:
+        """Run the job to its end."""
         self._send()
-        while self._process.exit_code is None:
+        while not self._over():
+            self._obey()
             deadline = self._deadline()
-            self._take(deadline)
-            if time.monotonic() >= deadline:
-                self._overran = self._outcome is None and self._stop is None
-                self._process.kill()
-                self._take(time.monotonic() + 1.0)
-        self._guard(self._process.drain)
-        return self._judge()
+            until = min(deadline, time.monotonic() + LOOK)
+            self._guard(functools.partial(self._process.poll, until))
+            if time.monotonic() >= deadline and not self._over():
+                self._overran = self._overran or (self._told is None and self._stop is None)
+                self._end_it()
+        if self._process.exit_code is not None:
+            self._guard(self._process.drain)
+        else:
+            self._guard(self._process.poll_errors)
+        if self._declined or not (self._started or self._stop or self._broken or self._overran):
+            return self._declined or Declined.STALE
+        return verdict.judge(self._facts())
+
+    # -- what is said -----------------------------------------------------------------------------------------
 
     def _send(self) -> None:
         job = self._job
@@ -131,20 +151,6 @@ class Run:
             "timeout": self._timeout,
         }
         self._process.send(wire.encode(wire.JOB, head, job.payload))
-        self._began = time.monotonic()
-
-    def _deadline(self) -> float:
-        """When this run is killed if nothing happens before."""
-        ends = [self._began + (self._timeout + self._limits.kill_after if self._timeout > 0 else 86400.0 * 365)]
-        if self._outcome is not None:
-            ends = [self._settled_at + self._limits.leave]
-        if self._stop is not None:
-            ends.append(self._stopped_at + self._limits.ask)
-        return min(ends)
-
-    def _take(self, until: float) -> None:
-        # Wakes up each second so that a stop from another thread moves the deadline in time.
-        self._guard(lambda: self._process.poll(min(until, time.monotonic() + 0.5)))
 
     def _guard(self, read: Callable[[], list[wire.Event]]) -> None:
         try:
@@ -157,93 +163,85 @@ class Run:
     def _handle(self, event: wire.Event) -> None:
         if isinstance(event, wire.Printed):
             self._kept.add(event.data)
-        elif event.type == wire.STARTED:
-            self._listener.started(int(event.body.get("pid", 0)))
-        elif event.type == wire.PROGRESS:
-            self._progress = _progress(event.body)
+            return
+        kind, body = event.type, event.body
+        if kind in (wire.STARTED, wire.OUTCOME, wire.GONE, wire.NOT_HERE) and body.get("id") != self._job.id:
+            raise ChannelBroken("The bridge spoke of a job that it was not given.")
+        if kind == wire.STARTED:
+            self._started, self._child = True, int(body.get("pid", 0))
+            self._listener.started(self._child)
+        elif kind == wire.PROGRESS:
+            self._progress = verdict.progress(body)
             self._listener.progress(self._progress)
-        elif event.type == wire.OUTCOME:
-            if event.body.get("id") != self._job.id:
-                raise ChannelBroken("The bridge told the outcome of a job that it was not given.")
-            with self._lock:
-                self._outcome = event.body
-                self._settled_at = time.monotonic()
+        elif kind == wire.OUTCOME:
+            self._told, self._told_at = body, time.monotonic()
+        elif kind == wire.GONE:
+            self._gone = int(body.get("code", 0))
+        elif kind == wire.NOT_HERE:
+            self._declined = Declined.NOT_HERE
+        elif kind == wire.BYE:
+            self.bye = str(body.get("why", ""))
+            if not self._started:
+                self._declined = Declined.STALE
 
-    # -- the verdict -------------------------------------------------------------------------------------
+    def _over(self) -> bool:
+        """Whether nothing more is to come about this job."""
+        if self._declined or self._process.exit_code is not None:
+            return True
+        if self._lifetime is Lifetime.LOOP:
+            return self._told is not None and self._told.get("status") != "exited"
+        return self._lifetime is Lifetime.FORK and self._gone is not None
 
-    def _judge(self) -> Outcome:
-        told = self._outcome
-        if told is None or (self._stop is not None and told.get("status") != "completed"):
-            return self._without_a_word() if told is None else self._ended(self._stopped(), told)
-        if told.get("status") == "completed":
-            return self._ended(Ending.COMPLETED, told)
-        if told.get("status") == "exited":
-            return self._exited(told)
-        return self._ended(Ending.TIMED_OUT if told.get("halt") == "time_limit_exceeded" else Ending.FAILED, told)
+    # -- ending it --------------------------------------------------------------------------------------------
 
-    def _exited(self, told: dict[str, Any]) -> Outcome:
-        code = self._process.exit_code or 0
-        if code == 0:
-            return self._ended(Ending.COMPLETED, told, note="The callback called exit() with code 0.")
-        ended = describe_exit(code)
-        if code < 0:
-            return self._ended(Ending.PROCESS_DIED, told, JobError("ProcessDied", f"The PHP process {ended}."))
-        return self._ended(Ending.FAILED, told, JobError("Exit", f"The callback called exit(): PHP {ended}."))
+    def _deadline(self) -> float:
+        """When this run is ended by force if nothing happens before."""
+        end = self._began + (self._timeout + self._limits.kill_after if self._timeout > 0 else NEVER)
+        if self._told is not None:
+            end = self._told_at + self._limits.leave
+        if self._obeyed is not None:
+            end = min(end, self._stopped_at + self._limits.ask)
+        return end
 
-    def _without_a_word(self) -> Outcome:
-        told: dict[str, Any] = {"runtime_ms": round((time.monotonic() - self._began) * 1000)}
-        if self._stop is not None:
-            return self._ended(self._stopped(), told)
-        if self._broken:
-            return self._ended(Ending.PROCESS_DIED, told, JobError("ChannelBroken", self._broken))
-        code = self._process.exit_code or 0
-        if self._overran or (code == -signal.SIGALRM and self._timeout > 0):
-            message = (
-                f"The job ran longer than its time limit of {self._timeout} s and went on when it was told so: "
-                "its processes were killed."
-            )
-            return self._ended(Ending.TIMED_OUT, told, JobError("TimeLimitExceeded", message))
-        last = self._kept.telling_line()
-        message = f"The PHP process {describe_exit(code)} in the middle of the job" + (f": {last}" if last else ".")
-        return self._ended(Ending.PROCESS_DIED, told, JobError("ProcessDied", message))
+    def _obey(self) -> None:
+        """Do what a stop from another thread wants, unless the job is through anyway."""
+        reason = self._stop
+        if reason is None or (self._obeyed is not None and reason <= self._obeyed):
+            return
+        if self._obeyed is None:
+            self._stopped_at = time.monotonic()
+        self._obeyed = reason
+        if reason is Stop.NOW:
+            self._end_it()
+        elif self._lifetime is Lifetime.FORK:
+            self._process.send(wire.encode(wire.END, {"now": False}))
+        else:
+            self._process.signal_group(signal.SIGTERM)
 
-    def _stopped(self) -> Ending:
-        return Ending.CANCELLED if self._stop is Stop.CANCEL else Ending.INTERRUPTED
+    def _end_it(self) -> None:
+        """By force. In fork, the parent ends its child if it can; otherwise both end."""
+        if self._lifetime is Lifetime.FORK and self._process.exit_code is None and self._gone is None:
+            self._process.send(wire.encode(wire.END, {"now": True}))
+            patience = time.monotonic() + self._limits.obey
+            while not self._over() and time.monotonic() < patience:
+                self._guard(lambda: self._process.poll(patience))
+            if self._over():
+                return
+            self._process.signal_child(self._child, signal.SIGKILL)
+        self._process.kill()
+        self._guard(lambda: self._process.poll(time.monotonic() + 1.0))
 
-    def _ended(
-        self, ending: Ending, told: dict[str, Any], error: JobError | None = None, note: str | None = None
-    ) -> Outcome:
-        if ending in (Ending.FAILED, Ending.TIMED_OUT) and error is None:
-            error = _error(told.get("error"))
-        result = told.get("result")
-        return Outcome(
-            ending=ending,
-            result=result if isinstance(result, str) and ending is Ending.COMPLETED else None,
-            error=error,
-            output=self._kept.value(),
-            note=note or _text(told.get("note")),
-            runtime_ms=int(told.get("runtime_ms", 0)),
-            memory_bytes=int(told.get("memory", 0)),
+    def _facts(self) -> Facts:
+        code = self._gone if self._gone is not None else self._process.exit_code
+        return Facts(
+            told=self._told,
+            code=code or 0,
+            stop=self._stop if self._told is None or self._told.get("status") != "completed" else None,
+            started=self._started,
+            broken=self._broken,
+            overran=self._overran,
+            timeout=self._timeout,
+            runtime_ms=round((time.monotonic() - self._began) * 1000),
+            kept=self._kept,
             progress=self._progress,
-            callback=_text(told.get("callback")),
         )
-
-
-def _text(value: object) -> str | None:
-    return str(value) if value else None
-
-
-def _error(told: object) -> JobError:
-    body = told if isinstance(told, dict) else {}
-    return JobError(
-        class_name=str(body.get("class", "Error")),
-        message=str(body.get("message", "The job failed without a message.")),
-        file=str(body.get("file", "")),
-        line=int(body.get("line") or 0),
-        trace=str(body.get("trace", "")),
-    )
-
-
-def _progress(body: dict[str, Any]) -> Progress:
-    total = body.get("total")
-    return Progress(int(body.get("done", 0)), None if total is None else int(total), str(body.get("message", "")))

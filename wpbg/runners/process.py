@@ -53,15 +53,23 @@ class PhpProcess:
         self._open = {self._stdout, self._stderr}
         for fd in self._open:
             self._selector.register(fd, selectors.EVENT_READ)
+        self._woken, self._waker = os.pipe()
+        os.set_blocking(self._waker, False)
+        self._selector.register(self._woken, selectors.EVENT_READ)
         self._pidfd = _pidfd_open(self.pid)
         if self._pidfd is not None:
             self._selector.register(self._pidfd, selectors.EVENT_READ)
         self.errors = Kept(2048, 6144)
         """What came over stderr, for the message when the process does not live to say more."""
 
+    def wake(self) -> None:
+        """Make `poll` return. The one thing, besides signals, that another thread may do."""
+        with contextlib.suppress(OSError):
+            os.write(self._waker, b".")
+
     def send(self, data: bytes) -> None:
         """Queue bytes for its stdin; `poll` writes them as it takes them."""
-        if self._stdin is None:
+        if self._stdin is None or not data:
             return
         if not self._outgoing:
             self._selector.register(self._stdin, selectors.EVENT_WRITE)
@@ -94,6 +102,8 @@ class PhpProcess:
                 self._write()
             elif fd in self._open:
                 self._read(fd, events)
+            elif fd == self._woken:
+                os.read(self._woken, 64)
         return events
 
     @property
@@ -115,16 +125,23 @@ class PhpProcess:
         events += self._reader.finish()
         return events
 
-    def drop_errors(self) -> None:
-        """Forget what has come over stderr so far: it belongs to the boot, not to the job."""
+    def poll_errors(self) -> list[Event]:
+        """What has come over stderr so far: what is there belongs to what was said before, on stdout."""
         events: list[Event] = []
         while self._stderr in self._open and self._read(self._stderr, events):
             pass
+        return events
 
     def signal_group(self, number: int) -> None:
         """Signal the process and everything it started, as far as it stayed in the group."""
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, number)
+
+    def signal_child(self, pid: int, number: int) -> None:
+        """Signal a child's group, if `pid` is a process of ours: through a wrapper it may be anybody's number."""
+        with contextlib.suppress(OSError):
+            if pid > 1 and os.getsid(pid) == self.pid:
+                os.killpg(pid, number)
 
     def kill(self) -> None:
         """End all of it now."""
@@ -136,6 +153,8 @@ class PhpProcess:
         self._popen.wait()
         _ = self.exit_code
         self._selector.close()
+        os.close(self._woken)
+        os.close(self._waker)
         for pipe in (self._popen.stdout, self._popen.stderr):
             if pipe:
                 pipe.close()

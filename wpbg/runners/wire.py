@@ -28,8 +28,9 @@ FIRST, LAST = 1, 2
 MAX_MESSAGE = 4 * 1024 * 1024
 """Bytes of one message put together from its frames. The bridge sends none larger: results end at 1 MiB."""
 
-READY, STARTED, PROGRESS, OUTPUT, OUTCOME, BYE = b"R", b"S", b"P", b"O", b"E", b"B"
-HELLO, JOB, QUIT = b"H", b"J", b"Q"
+READY, STARTED, PROGRESS, OUTPUT, OUTCOME, GONE, NOT_HERE, BYE = b"R", b"S", b"P", b"O", b"E", b"D", b"N", b"B"
+HELLO, JOB, END, QUIT = b"H", b"J", b"X", b"Q"
+"""What the letters mean is told at `class-bridge.php`."""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
  * Is done, and then dies in a shutdown function.
  */
 
-function fault_fails_at_shutdown() {
+function fault_shutdown_fails() {
 	register_shutdown_function( function () {
 		another_function_that_does_not_exist();
 	} );

@@ -3,7 +3,7 @@
  * Prints after the job, from a shutdown function.
  */
 
-function fault_prints_at_shutdown() {
+function fault_shutdown_prints() {
 	register_shutdown_function( function () {
 		echo 'printed at shutdown';
 	} );

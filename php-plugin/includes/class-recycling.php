@@ -1,0 +1,168 @@
+<?php
+/**
+ * When a persistent process has to be replaced.
+ *
+ * @package Background_Worker
+ */
+
+namespace Background_Worker;
+
+/**
+ * Keeps count of a process's jobs, time and memory, and of whether the site's code is still what it has loaded.
+ */
+final class Recycling {
+
+	/**
+	 * Seconds between two looks at the code.
+	 */
+	const LOOK = 1.0;
+
+	/**
+	 * Jobs, 0 is no limit.
+	 *
+	 * @var int
+	 */
+	private $max_jobs;
+
+	/**
+	 * Seconds, 0 is no limit.
+	 *
+	 * @var float
+	 */
+	private $max_time;
+
+	/**
+	 * Bytes, 0 is no limit. Half of what a job may have, unless the worker says otherwise.
+	 *
+	 * @var int
+	 */
+	private $max_memory;
+
+	/**
+	 * Jobs run.
+	 *
+	 * @var int
+	 */
+	private $jobs = 0;
+
+	/**
+	 * When this began.
+	 *
+	 * @var float
+	 */
+	private $since;
+
+	/**
+	 * When the files were looked at last.
+	 *
+	 * @var float
+	 */
+	private $looked_at;
+
+	/**
+	 * When the plugins were looked at last.
+	 *
+	 * @var float
+	 */
+	private $plugins_looked_at;
+
+	/**
+	 * The code.
+	 *
+	 * @var Code_Watch
+	 */
+	private $code;
+
+	/**
+	 * Begins to count.
+	 *
+	 * @param array $hello What the worker asked for: max_jobs, max_time (s), max_memory (bytes).
+	 */
+	public function __construct( array $hello ) {
+		$this->max_jobs          = (int) ( $hello['max_jobs'] ?? 0 );
+		$this->max_time          = (float) ( $hello['max_time'] ?? 0 );
+		$this->max_memory        = (int) ( $hello['max_memory'] ?? 0 );
+		if ( $this->max_memory <= 0 && defined( 'WP_MAX_MEMORY_LIMIT' ) ) {
+			$this->max_memory = (int) max( 0, wp_convert_hr_to_bytes( WP_MAX_MEMORY_LIMIT ) / 2 ); // A job needs room, too.
+		}
+		$this->since             = microtime( true );
+		$this->looked_at         = $this->since;
+		$this->plugins_looked_at = $this->since;
+		$this->code              = new Code_Watch();
+	}
+
+	/**
+	 * Before a job: whether the code is another by now. Looks once a second.
+	 *
+	 * @return string|null Why the process has to be replaced.
+	 */
+	public function stale() {
+		$why = $this->stale_files();
+		if ( null === $why && $this->time_to_look_at_plugins() && $this->plugins_changed() ) {
+			$why = 'the active plugins have changed';
+		}
+		return $why;
+	}
+
+	/**
+	 * The same, of the files alone: without a connection to the database.
+	 *
+	 * @return string|null
+	 */
+	public function stale_files() {
+		$now = microtime( true );
+		if ( $now - $this->looked_at < self::LOOK ) {
+			return null;
+		}
+		$this->looked_at = $now;
+		$file            = $this->code->changed_file();
+		return null === $file ? null : "{$file} has changed";
+	}
+
+	/**
+	 * Whether it is time to look at the active plugins.
+	 *
+	 * @return bool
+	 */
+	public function time_to_look_at_plugins() {
+		$now = microtime( true );
+		if ( $now - $this->plugins_looked_at < self::LOOK ) {
+			return false;
+		}
+		$this->plugins_looked_at = $now;
+		return true;
+	}
+
+	/**
+	 * Whether other plugins or another theme are active by now.
+	 *
+	 * @return bool
+	 */
+	public function plugins_changed() {
+		return $this->code->plugins_changed();
+	}
+
+	/**
+	 * After a job: whether the process has done enough.
+	 *
+	 * @return string|null Why the process has to be replaced.
+	 */
+	public function worn_out() {
+		++$this->jobs;
+		if ( $this->max_jobs > 0 && $this->jobs >= $this->max_jobs ) {
+			return "it has run {$this->jobs} jobs";
+		}
+		if ( $this->max_time > 0 && microtime( true ) - $this->since >= $this->max_time ) {
+			return 'it has run for ' . (int) $this->max_time . ' s';
+		}
+		if ( $this->max_memory > 0 && memory_get_usage( true ) > $this->max_memory ) {
+			gc_collect_cycles();
+			gc_mem_caches();
+			$held = memory_get_usage( true );
+			if ( $held > $this->max_memory ) {
+				return 'it holds ' . (int) ( $held / 1048576 ) . ' MB';
+			}
+		}
+		return null;
+	}
+}

@@ -1,0 +1,57 @@
+"""Puts a runner together for a site: how PHP is started in each lifetime."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from wpbg.errors import SiteError
+from wpbg.log import Log
+from wpbg.runners.base import Runner
+from wpbg.runners.boot import Boot, BootFor
+from wpbg.runners.exchange import Lifetime
+from wpbg.runners.persistent import PersistentRunner, Recycling
+from wpbg.runners.restart import RestartRunner
+from wpbg.site import Site
+from wpbg.wp import SERVE
+
+DEFAULT_MAX_TIME = 3600.0
+"""Seconds a persistent PHP process lives when nothing is said."""
+
+
+def runner_maker(site: Site, mode: str, time_limit: int, recycling: Recycling, log: Log) -> Callable[[], Runner]:
+    """What makes a runner for each slot. Raises `SiteError` when the site's PHP cannot do what `mode` needs."""
+    lifetime = Lifetime(mode)
+    boot = _boot(site, lifetime)
+    if lifetime is Lifetime.RESTART:
+        return lambda: RestartRunner(boot, time_limit)
+    if lifetime is Lifetime.FORK:
+        _need_fork(site)
+    limits = Recycling(recycling.max_jobs, recycling.max_time or DEFAULT_MAX_TIME, recycling.max_memory)
+
+    def recycled(why: str) -> None:
+        log.event("php.recycled", f"A PHP process is replaced: {why}.")
+
+    return lambda: PersistentRunner(lifetime, boot, time_limit, limits, recycled)
+
+
+def _boot(site: Site, lifetime: Lifetime) -> BootFor:
+    wp = site.wp
+
+    def boot(blog: int) -> Boot:
+        url = site.blog_url(blog)
+        if lifetime is Lifetime.LOOP:
+            # The REPL's first line hands its stdin over; what follows are frames.
+            return Boot(wp.serve_argv(url, shell=True), wp.cwd, wp.environment(), f"{SERVE}\n".encode())
+        return Boot(wp.serve_argv(url), wp.cwd, wp.environment())
+
+    return boot
+
+
+def _need_fork(site: Site) -> None:
+    missing = [name for name in ("pcntl", "posix") if name not in site.extensions]
+    if missing:
+        raise SiteError(
+            f"--mode fork needs PHP's {' and '.join(missing)} extension, which this PHP {site.php} lacks: install it "
+            "(Debian, Ubuntu: in php-cli; Fedora: php-process; Docker images: docker-php-ext-install pcntl posix), or "
+            "use --mode restart."
+        )

@@ -1,0 +1,46 @@
+"""Starting a PHP process with the bridge in it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from wpbg.runners.base import Limits
+from wpbg.runners.exchange import greet
+from wpbg.runners.process import PhpProcess
+from wpbg.runners.wire import MARKER
+
+
+@dataclass(frozen=True)
+class Boot:
+    """How it is started. `first` is what it reads on stdin before the frames (the REPL's first line)."""
+
+    argv: Sequence[str]
+    cwd: Path
+    env: Mapping[str, str]
+    first: bytes = b""
+
+
+BootFor: TypeAlias = Callable[[int], Boot]
+"""How to start one for a blog; 0 is the site's own. May raise a `SiteError`."""
+
+
+def start(how: Boot, hello: Mapping[str, Any], limits: Limits, on_start: Callable[[PhpProcess], None]) -> PhpProcess:
+    """A process that is ready. Raises `NotStarted`; nothing of it is left then.
+
+    `on_start` is told of the process before it is ready, so that a stop may end the waiting.
+    """
+    nonce = os.urandom(MARKER)
+    process = PhpProcess(how.argv, how.cwd, how.env, nonce)
+    try:
+        on_start(process)
+        process.send(how.first)
+        greet(process, {"nonce": nonce.hex(), **hello}, limits)
+    except BaseException:
+        process.kill()
+        process.close()
+        raise
+    return process

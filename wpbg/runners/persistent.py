@@ -1,0 +1,166 @@
+"""The loop and fork lifetimes: processes that outlive a job."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+from wpbg.errors import NotStarted, SiteError
+from wpbg.job import Ending, Job, JobError, Outcome
+from wpbg.runners.base import Limits, Listener, Stop
+from wpbg.runners.boot import BootFor, start
+from wpbg.runners.exchange import Declined, Lifetime, Run
+from wpbg.runners.process import PhpProcess
+from wpbg.runners.stoppable import Stoppable
+from wpbg.runners.wire import QUIT, encode
+
+APART = 4
+"""Processes a slot keeps at most: the site's, and those of blogs that have other plugins."""
+
+TRIES = 4
+"""How often a job is offered to a new process when the earlier one had to be replaced first."""
+
+FAREWELL = 3.0
+"""Seconds a process has to end by itself when it is no longer wanted."""
+
+Recycled = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Recycling:
+    """When a process is replaced, besides changed code. Jobs, seconds, bytes; 0 is no limit."""
+
+    max_jobs: int = 0
+    max_time: float = 0.0
+    max_memory: int = 0
+
+
+class PersistentRunner(Stoppable):
+    """Keeps booted processes and runs job after job in them. `recycled` is told why one was replaced."""
+
+    def __init__(
+        self,
+        lifetime: Lifetime,
+        boot: BootFor,
+        time_limit: int,
+        recycling: Recycling,
+        recycled: Recycled,
+        limits: Limits | None = None,
+    ) -> None:
+        super().__init__()
+        self._lifetime, self._boot, self._time_limit = lifetime, boot, time_limit
+        self._hello = {"lifetime": lifetime.value, **asdict(recycling)}
+        self._recycled, self._limits = recycled, limits or Limits()
+        self._processes: OrderedDict[int, PhpProcess] = OrderedDict()
+        self._apart: set[int] = set()
+        self._replace = threading.Event()
+
+    def run(self, job: Job, listener: Listener) -> Outcome:
+        """See `Runner.run`."""
+        timeout = self._time_limit if job.timeout is None else job.timeout
+        try:
+            for _ in range(TRIES):
+                blog, process = self._process_for(job.blog_id)
+                run = Run(process, job, self._lifetime, max(timeout, 0), self._limits, listener)
+                self.running(run)
+                answer = run.result()
+                self._see_to(blog, process, run, answer)
+                if answer is Declined.NOT_HERE:
+                    self._apart.add(job.blog_id)
+                elif not isinstance(answer, Declined):
+                    return answer
+            raise NotStarted(f"PHP was replaced {TRIES} times before the job could begin.")
+        except (NotStarted, SiteError) as error:
+            return self.stopped_outcome() or Outcome(
+                Ending.NOT_STARTED, error=JobError(type(error).__name__, error.message)
+            )
+        except BaseException:
+            self._kill_all()
+            raise
+        finally:
+            self.done()
+
+    def _process_for(self, blog_id: int) -> tuple[int, PhpProcess]:
+        """A living process for the blog, and the blog it was booted for."""
+        if self._replace.is_set():
+            self._replace.clear()
+            self._dismiss_all("asked to")
+        blog = blog_id if blog_id in self._apart else 0
+        process = self._processes.get(blog)
+        if process is not None and process.exit_code is not None:
+            self._recycled("it has ended")
+            self._drop(blog)
+            process = None
+        if process is None:
+            while len(self._processes) >= APART:
+                self._dismiss(next(iter(self._processes)))
+            process = start(self._boot(blog), self._hello, self._limits, self.starting)
+            self._processes[blog] = process
+        self._processes.move_to_end(blog)
+        return blog, process
+
+    def _see_to(self, blog: int, process: PhpProcess, run: Run, answer: Outcome | Declined) -> None:
+        """Whether the process lives. Only this decides it."""
+        if run.bye is not None:
+            self._recycled(run.bye)
+            self._dismiss(blog)
+        elif process.exit_code is not None:
+            self._recycled("it has ended")
+            self._drop(blog)
+        elif isinstance(answer, Outcome) and self._lifetime is Lifetime.LOOP and _doubtful(answer):
+            self._recycled(f"a job in it {answer.ending.value.replace('_', ' ')}")
+            process.kill()
+            self._drop(blog)
+
+    def warm(self) -> None:
+        """See `Runner.warm`."""
+        try:
+            self._process_for(0)
+        except (NotStarted, SiteError):
+            pass  # The next job is told, and says so.
+        finally:
+            self.done()
+
+    def recycle(self) -> None:
+        """See `Runner.recycle`."""
+        self._replace.set()
+
+    def close(self) -> None:
+        """End every process."""
+        self.stop(Stop.NOW)
+        self._dismiss_all(None)
+
+    # -- processes that are no longer wanted ------------------------------------------------------------------
+
+    def _dismiss_all(self, why: str | None) -> None:
+        for blog in list(self._processes):
+            if why is not None:
+                self._recycled(why)
+            self._dismiss(blog)
+
+    def _dismiss(self, blog: int) -> None:
+        """Let a process end by itself, for a while."""
+        process = self._processes[blog]
+        process.send(encode(QUIT, {}))
+        deadline = time.monotonic() + FAREWELL
+        while process.exit_code is None and time.monotonic() < deadline:
+            process.poll(deadline)
+        self._drop(blog)
+
+    def _drop(self, blog: int) -> None:
+        process = self._processes.pop(blog)
+        if process.exit_code is None:
+            process.kill()
+        process.close()
+
+    def _kill_all(self) -> None:
+        for blog in list(self._processes):
+            self._drop(blog)
+
+
+def _doubtful(outcome: Outcome) -> bool:
+    """Whether a process that lives on after this may be in a state that nobody meant."""
+    return outcome.ending not in (Ending.COMPLETED, Ending.FAILED)
