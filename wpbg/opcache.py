@@ -16,17 +16,17 @@ import hashlib
 import os
 import pwd
 import shutil
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from wpbg import private
 from wpbg.errors import SiteError
 from wpbg.opcache_entries import Entries
 from wpbg.private import Exposed
+from wpbg.wp import WpCli
 
 INI = """\
 ; Written by wpbg, and written again when it is changed: OPcache's file cache for one site's background jobs.
@@ -155,6 +155,11 @@ class OpcacheFolder:
             self._looked = began
             return dropped
 
+    def used_by(self, wp: WpCli) -> WpCli:
+        """The same WP-CLI, but every PHP that it starts uses the cache, looked through before."""
+        known = {field.name: getattr(wp, field.name) for field in fields(WpCli)}
+        return CachedWpCli(**known, cache=self)
+
     def boot_failed(self, exit_code: int) -> None:
         """A PHP ended before it was ready. If it crashed, its cache may be why: the first time the entries are
         thrown away, the second time this worker goes on without the cache."""
@@ -192,8 +197,8 @@ class OpcacheFolder:
         folder = self._make()
         ini, entries = private.make(folder, "ini"), private.make(folder, "entries")
         text = os.fsencode(INI.format(entries=entries))
-        if _content(ini / INI_NAME) != text:
-            _write(folder, ini / INI_NAME, text)
+        if private.content(ini / INI_NAME) != text:
+            private.write(ini / INI_NAME, text, beside=folder)
         if not os.access(entries, os.R_OK | os.W_OK | os.X_OK):
             raise OSError(errno.EROFS, "it cannot be written to", str(entries))
         self._mark_used(folder / SITE_NAME)
@@ -209,8 +214,8 @@ class OpcacheFolder:
         """Twice a day: say whose folder this is, and that it is in use."""
         now = time.time()
         if now - self._used > UNUSED_GONE / 2:
-            if _content(file) is None:
-                _write(file.parent, file, os.fsencode(self._site))
+            if private.content(file) is None:
+                private.write(file, os.fsencode(self._site))
             os.utime(file)
             self._used = now
 
@@ -218,6 +223,20 @@ class OpcacheFolder:
         if line != self._told:
             self._told = line
             self._tell(line)
+
+
+@dataclass(frozen=True)
+class CachedWpCli(WpCli):
+    """WP-CLI whose PHP uses the cache. Its environment is good for one start: ask for it before each."""
+
+    cache: OpcacheFolder | None = None
+
+    def environment(self) -> dict[str, str]:
+        env = super().environment()
+        if self.cache is None:
+            return env
+        self.cache.drop_stale()
+        return self.cache.environment(env)
 
 
 def _places(env: Mapping[str, str]) -> list[Place]:
@@ -262,26 +281,6 @@ def _refusal(error: Exposed) -> SiteError:
 
 def _reason(error: OSError, place: Place) -> str:
     return f"{error.filename or place.parent / place.name}: {error.strerror or error}"
-
-
-def _content(file: Path) -> bytes | None:
-    try:
-        return file.read_bytes()
-    except FileNotFoundError:
-        return None
-
-
-def _write(folder: Path, file: Path, data: bytes) -> None:
-    """Whole or not at all, and never through a file that is there."""
-    fd, name = tempfile.mkstemp(prefix=".", dir=folder)
-    try:
-        with os.fdopen(fd, "wb") as new:
-            new.write(data)
-        Path(name).replace(file)
-    except OSError:
-        with contextlib.suppress(OSError):
-            Path(name).unlink()
-        raise
 
 
 def _prune(mine: Path) -> None:

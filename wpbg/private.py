@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 import stat
+import tempfile
 from pathlib import Path
 
 OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
@@ -64,6 +65,27 @@ def check_way(path: Path) -> None:
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(here))
         elif found.st_mode & OTHERS_WRITE and not found.st_mode & stat.S_ISVTX:
             raise Exposed(here, f"can be written by other users (mode {stat.S_IMODE(found.st_mode):o})")
+
+
+def content(file: Path) -> bytes | None:
+    """What is in a file; None where there is none."""
+    try:
+        return file.read_bytes()
+    except FileNotFoundError:
+        return None
+
+
+def write(file: Path, data: bytes, beside: Path | None = None) -> None:
+    """Write a file whole or not at all. On the way it is in `beside`: its own folder, unless somebody reads all there."""
+    fd, name = tempfile.mkstemp(prefix=".", dir=beside or file.parent)
+    try:
+        with os.fdopen(fd, "wb") as new:
+            new.write(data)
+        Path(name).replace(file)
+    except OSError:
+        with contextlib.suppress(OSError):
+            Path(name).unlink()
+        raise
 
 
 def _make_parents(folder: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import click
@@ -16,6 +16,7 @@ from wpbg.job import Ending
 from wpbg.ledger import Ledger
 from wpbg.lifetimes import runner_maker
 from wpbg.log import Log
+from wpbg.opcache import OpcacheFolder
 from wpbg.pool import Pool, PoolOptions
 from wpbg.queues.database import DatabaseQueue
 from wpbg.queues.settings import DatabaseSettings
@@ -36,6 +37,11 @@ Signals: TERM and INT let the running jobs finish (at most --grace seconds; then
 back to their queue, the attempt not counted), a second one stops now; HUP replaces the
 PHP processes.
 """
+
+
+no_opcache = click.option(
+    "--no-opcache", is_flag=True, help="Boot PHP without OPcache's file cache (kept in WPBG_CACHE_DIR, else ~/.cache)."
+)
 
 
 def worker_options(command: Any) -> Any:
@@ -101,6 +107,7 @@ def worker_options(command: Any) -> Any:
                 envvar="WPBG_LEASE",
                 help="How long a dead worker's jobs stay its own.",
             ),
+            no_opcache,
             click.option(
                 "--log-format",
                 type=click.Choice(["text", "json"]),
@@ -130,6 +137,7 @@ class Flags:
     grace: float = 60.0
     lease: float = 30.0
     log_format: str = "text"
+    no_opcache: bool = False
 
 
 @click.command(epilog=LISTEN_EPILOG)
@@ -178,6 +186,7 @@ def listen_loop(target: Target, **flags: Any) -> None:
     show_default=True,
     help="One line an event, on stderr.",
 )
+@no_opcache
 @site_options
 def run(target: Target, **flags: Any) -> None:
     """Run one job, then exit: 0 when it is done or there was none, 1 when it failed."""
@@ -222,6 +231,9 @@ def build(site: Site, mode: str, flags: Flags, log: Log, once: bool = False) -> 
         concurrency=flags.concurrency,
         skip_lock=flags.skip_lock,
     )
+    if not flags.no_opcache:
+        cache = OpcacheFolder.for_site(site.path, tell=lambda why: log.event("opcache.off", why))
+        site = replace(site, wp=cache.used_by(site.wp))
     database = DatabaseSettings.from_mapping(site.database)
     limits: dict[str, Any] = {"max_jobs": flags.max_jobs, "max_time": flags.max_time, "max_memory": flags.max_memory}
     recycling = Recycling()
