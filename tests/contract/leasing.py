@@ -61,6 +61,19 @@ class Leasing:
         newer = take(queue)
         assert queue.renew([older, newer]).lost == {older}
 
+    def test_a_late_heartbeat_does_not_push_the_end_of_another_workers_lease(self, bench: Bench) -> None:
+        need(bench, Capability.RENEW)
+        queue = bench.queue()
+        job_id = put_one(queue)
+        late = take(queue, "late")
+        bench.clock.advance(LEASE)
+        queue.tick()
+        take(queue, "dead as well")
+        bench.clock.advance(LEASE - 1)
+        assert queue.renew([late]).lost == {late}
+        bench.clock.advance(1)
+        assert queue.tick().rescued == (job_id,)
+
     def test_a_heartbeat_says_what_somebody_wants_cancelled(self, bench: Bench) -> None:
         need(bench, Capability.RENEW, Capability.CANCEL)
         queue = bench.queue()
@@ -101,6 +114,19 @@ class Leasing:
         assert not queue.settle(lease, decision, BROKEN)
         queue.progress(lease, Progress(1))
         assert (bench.job(job_id), bench.log(job_id)) == (before, history)
+
+    @pytest.mark.parametrize("decision", [Retry(0), Release()])
+    def test_not_even_when_the_other_run_is_to_be_cancelled(self, bench: Bench, decision: Decision) -> None:
+        need(bench, Capability.CANCEL)
+        queue = bench.queue()
+        job_id = put_one(queue)
+        late = take(queue, "late")
+        bench.clock.advance(LEASE)
+        queue.tick()
+        held = take(queue, "other")
+        bench.cancel(job_id)
+        assert not queue.settle(late, decision, BROKEN)
+        assert queue.renew([held]).cancel == {held}
 
     def test_a_deleted_job_stays_deleted(self, bench: Bench) -> None:
         queue = bench.queue()

@@ -9,13 +9,14 @@ import pytest
 
 from tests.contract.bench import DatabaseBench
 from tests.contract.housekeeping import Busy, Outages, Pruning, Rescuing
+from tests.contract.holding import Holding
 from tests.contract.leasing import Leasing
 from tests.contract.putting import Putting, Reserving, Unique
 from tests.contract.settling import Settling
 from tests.support.site import Site
 
 
-class QueueContract(Putting, Reserving, Unique, Leasing, Settling, Rescuing, Pruning, Busy):
+class QueueContract(Putting, Reserving, Unique, Leasing, Holding, Settling, Rescuing, Pruning, Busy):
     """Everything that `wpbg.queues.base` promises."""
 
 

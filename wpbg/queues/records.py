@@ -22,10 +22,11 @@ Row = dict[str, Any]
 
 def job_from(row: Row, attempt: int) -> Job:
     """The job in a row. Rows written by hand may lack everything but queue and payload."""
+    payload = row["payload"]
     return Job(
         id=str(row["id"]),
         queue=row["queue"],
-        payload=bytes(row["payload"]),
+        payload=payload.encode() if isinstance(payload, str) else bytes(payload),  # text where a table is not STRICT
         attempt=attempt,
         max_attempts=max(1, int(row["max_attempts"])),
         backoff=int(row["backoff"]),
