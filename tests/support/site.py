@@ -83,6 +83,7 @@ class Site:
             HOME=str(self.folder / "home"),
             WP_CLI_CACHE_DIR=str(self.folder / "home/cache"),
             WP_CLI_DISABLE_AUTO_CHECK_UPDATE="1",
+            PAGER="cat",  # what `wp help` goes through: a bare machine has no `less`
             **{MARK: str(self.path)},
         )
         if os.geteuid() == 0:
