@@ -195,6 +195,7 @@ class Pool:
             if now >= housekeeping:
                 housekeeping = now + self.options.housekeeping
                 self._with_server(self._housekeep)
+            self._with_server(self._relieve)
             if self.options.stop_when_empty:
                 self._with_server(self._look_whether_empty)
             self._look_at_limits()
@@ -224,20 +225,23 @@ class Pool:
             self._server_lost = False
 
     def _heartbeat(self) -> None:
-        leases = [lease for slot in self.slots if (lease := slot.lease) is not None]
+        held = {slot: slot.leases() for slot in self.slots}
+        leases = [lease for of_slot in held.values() for lease in of_slot]
         if leases:
             renewal = self._queue.renew(leases)
-            for slot in self.slots:
-                lease = slot.lease
-                if lease in renewal.lost:
-                    self._lost(slot, lease)
-                elif lease in renewal.cancel:
-                    slot.stop_job(Stop.CANCEL, lease)
+            for slot, of_slot in held.items():
+                for lease in of_slot:
+                    if lease in renewal.lost:
+                        self._lost(slot, lease)
+                    elif lease in renewal.cancel:
+                        slot.drop_held(lease)
+                        slot.stop_job(Stop.CANCEL, lease)
         self._board.show_workers(self._rows())
 
-    def _lost(self, slot: Slot, lease: Lease | None) -> None:
+    def _lost(self, slot: Slot, lease: Lease) -> None:
         """Somebody else has the job by now: two must not run it."""
-        if lease is None or slot.lease is not lease:
+        slot.drop_held(lease)
+        if slot.running is not lease:
             return
         self._log.event(
             "lease.lost",
@@ -255,6 +259,10 @@ class Pool:
             self._log.event("job.failed", "Its worker was lost and no attempt is left.", id=job_id)
         if done.promoted or done.rescued:
             self.control.ring()
+
+    def _relieve(self) -> None:
+        for slot in self.slots:
+            slot.relieve(self._queue)
 
     def _look_whether_empty(self) -> None:
         """Idle slots before and after the question: a job taken in between is a running one."""
@@ -337,7 +345,7 @@ class Pool:
         if self._grace_ends is None:
             self._grace_ends = now + self.options.grace
             self.stop(f"Asked to by {name}.")
-            running = sum(slot.lease is not None for slot in self.slots)
+            running = sum(slot.running is not None for slot in self.slots)
             waiting = f"Waiting at most {self.options.grace:g} s for {running} running job(s); once more stops now."
             self._log.event("worker.stopping", f"{self._stop_why} {waiting if running else ''}".strip())
         if len(self._signals) > 1:

@@ -6,18 +6,30 @@ import contextlib
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from wpbg.errors import QueueUnreachable
 from wpbg.job import Ending, Lease, Outcome, Progress
 from wpbg.log import Log, one_line
-from wpbg.queues.base import Queue
+from wpbg.queues.base import Queue, Settlement
 from wpbg.runners.base import Runner, Stop
 from wpbg.settle import Decision, Finish, Release, Retry, decide
+from wpbg.window import Window
 
 PROGRESS_EVERY = 0.5
 """Seconds between two writes of a job's progress."""
+
+PATIENCE = 0.5
+"""Seconds a job may run before what was claimed behind it goes back."""
+
+COMPANY = 0.05
+"""Seconds an outcome waits for others, so that they are recorded in one go."""
+
+HELD = Outcome(Ending.INTERRUPTED)
+"""The outcome of a job that was claimed ahead and not run."""
 
 START_BACKOFF = 60.0
 """Seconds a slot waits at most while its PHP processes do not start."""
@@ -76,17 +88,36 @@ class Slot:
     ) -> None:
         self.name, self.runner, self.state = name, runner, SlotState()
         self._queue, self._control, self._log, self._on_settled = queue, control, log, on_settled
-        self._lease: Lease | None = None
+        self._window = Window(runner.window)
         self._lock = threading.Lock()
+        self._lease: Lease | None = None
+        self._lease_since = 0.0
+        self._known_begun: Lease | None = None
+        self._batch_since = self._flushed_at = 0.0
+        self._held: deque[Lease] = deque()
+        self._unsettled: list[Settlement] = []
         self._failed_starts = 0
         self._random = random.Random()
 
     # -- asked by the pool ------------------------------------------------------------------------------------
 
     @property
-    def lease(self) -> Lease | None:
+    def running(self) -> Lease | None:
         """The lease that is being worked on."""
         return self._lease
+
+    def leases(self) -> list[Lease]:
+        """All that must not run out: the running one, those held behind it, those whose outcome is not recorded yet."""
+        with self._lock:
+            running = [self._lease] if self._lease is not None else []
+            return [*running, *self._held, *(item.lease for item in self._unsettled)]
+
+    def drop_held(self, lease: Lease) -> None:
+        """A held lease that was lost, or that somebody cancelled, is not run."""
+        with self._lock:
+            if lease in self._held:
+                self._held.remove(lease)
+                self._unsettled.append(Settlement(lease, Release(), HELD))
 
     @property
     def idle(self) -> bool:
@@ -104,36 +135,31 @@ class Slot:
         """Take jobs until the pool says stop."""
         wait = self._control.idle_min
         while not self._control.stopping.is_set():
-            leases = self._reserve()
+            leases = self._reserve(self._window.size)
             if leases:
                 wait = self._control.idle_min
-                for lease in leases:
-                    self._execute(lease)
-                if self._control.between:
-                    self._control.stopping.wait(self._control.between)
+                self._work_through(leases)
                 continue
+            self.runner.warm()
             self._control.wait(wait)
             wait = min(wait * 2, self._control.idle_max)
 
-    def work_once(self) -> Outcome | None:
-        """Take one job if there is one; its outcome."""
-        outcome = None
-        for lease in self._queue.reserve(1, self.name):
-            outcome = self._execute(lease)
-        return outcome
+    def work_once(self) -> None:
+        """Take one job if there is one."""
+        self._work_through(self._queue.reserve(1, self.name))
 
     def close(self) -> None:
         self.runner.close()
         self._queue.close()
 
-    def _reserve(self) -> list[Lease]:
-        """The next job. When the server cannot be reached, waits for it, and says so once."""
+    def _reserve(self, limit: int) -> list[Lease]:
+        """The next jobs. When the server cannot be reached, waits for it, and says so once."""
         pause, said = 0.5, False
         while not self._control.stopping.is_set():
             try:
                 # "running" before asking: a slot that may be about to get a job is not an idle one.
                 self.state.state = "running"
-                leases = self._queue.reserve(1, self.name)
+                leases = self._queue.reserve(limit, self.name)
                 if not leases:
                     self.state.state = "idle"
                 if said:
@@ -148,61 +174,132 @@ class Slot:
         self.state.state = "idle"
         return []
 
-    def _execute(self, lease: Lease) -> Outcome:
-        """Run one leased job and record how it ended."""
-        job = lease.job
+    def _work_through(self, leases: Sequence[Lease]) -> None:
+        """Run the leased jobs one after the other and record how they ended."""
+        done = 0
+        self._batch_since = self._flushed_at = time.monotonic()
         with self._lock:
+            self._held.extend(leases)
+        while (lease := self._next()) is not None:
+            outcome = self._execute(lease)
+            done += 1
+            if outcome.ending is Ending.NOT_STARTED:
+                self._hand_back()
+                self._flush()
+                self._mind_the_start(outcome)
+            elif self._due():
+                self._flush()
+            if self._control.between:
+                self._control.stopping.wait(self._control.between)
+        self._hand_back()
+        self._flush()
+        self.state.state = "idle"
+        self._window.learn(done, time.monotonic() - self._batch_since)
+
+    def _next(self) -> Lease | None:
+        """The next job to run; none once the pool says stop, or when the earlier ones took their time."""
+        with self._lock:
+            late = time.monotonic() - self._batch_since > PATIENCE
+            if not self._held or late or self._control.stopping.is_set():
+                return None
             self.runner.arm()
-            self._lease = lease
-        self.state.state, self.state.job_id = "running", job.id
+            self._lease = self._held.popleft()
+            self._lease_since = time.monotonic()
+            self.state.state, self.state.job_id = "running", self._lease.job.id
+            return self._lease
+
+    def _execute(self, lease: Lease) -> Outcome:
+        """Run one job; its outcome waits to be recorded."""
         try:
-            outcome = self.runner.run(job, _Listener(self, lease))
-            self.state.memory_bytes = outcome.memory_bytes or self.state.memory_bytes
-            decision = decide(job, outcome, self._random.random)
-            if self._settle(lease, decision, outcome):
-                self.state.jobs_done += not isinstance(decision, Release)
-                self._on_settled(outcome, decision)
-        finally:
+            outcome = self.runner.run(lease.job, _Listener(self, lease))
+        except BaseException:
             with self._lock:
                 self._lease = None
-            self.state.state, self.state.job_id = "idle", None
-        self._mind_the_start(outcome)
+            raise
+        self._failed_starts = self._failed_starts if outcome.ending is Ending.NOT_STARTED else 0
+        self.state.memory_bytes = outcome.memory_bytes or self.state.memory_bytes
+        with self._lock:
+            self._lease = None
+            self.state.job_id = None
+            self._unsettled.append(Settlement(lease, decide(lease.job, outcome, self._random.random), outcome))
         return outcome
 
-    def _settle(self, lease: Lease, decision: Decision, outcome: Outcome) -> bool:
-        """Record the outcome; not even a lost server makes us forget it, until there is no more time."""
+    # -- recording ----------------------------------------------------------------------------------------------
+
+    def _due(self) -> bool:
+        """Whether outcomes have waited for company long enough."""
+        return not self._held or time.monotonic() - self._flushed_at > COMPANY
+
+    def _hand_back(self) -> None:
+        """Jobs that were claimed ahead and will not be run go back uncounted."""
+        with self._lock:
+            while self._held:
+                self._unsettled.append(Settlement(self._held.popleft(), Release(), HELD))
+
+    def _take_unsettled(self) -> list[Settlement]:
+        with self._lock:
+            taken, self._unsettled = self._unsettled, []
+            return taken
+
+    def _flush(self) -> None:
+        """Record outcomes; not even a lost server makes us forget them, until there is no more time."""
+        items = self._take_unsettled()
+        self._flushed_at = time.monotonic()
         pause = 0.5
-        while True:
+        while items:
             try:
-                settled = self._queue.settle(lease, decision, outcome)
-                break
+                self._settled(items, self._queue.settle_all(items))
+                return
             except QueueUnreachable as error:
                 if pause == 0.5:
-                    self._say(
-                        lease,
-                        "job.unsettled",
-                        f"{error.message} Its outcome is kept and recorded when it is back.",
-                    )
+                    for item in items:
+                        message = f"{error.message} Its outcome is kept and recorded when it is back."
+                        self._say(item.lease, "job.unsettled", message)
                 if self._control.abandon.is_set():
-                    self._say(lease, "job.abandoned", "Its outcome could not be recorded: it will run again.")
-                    return False
+                    for item in items:
+                        self._say(item.lease, "job.abandoned", "Its outcome could not be recorded: it will run again.")
+                    return
                 self._control.abandon.wait(pause)
                 pause = min(pause * 2, 5.0)
-        if not settled:
-            self._say(
-                lease,
-                "job.lease_lost",
-                "Another worker has it by now, or it was deleted; this run changes nothing.",
-            )
-            return False
-        self._say(lease, *_sentence(decision, outcome), ending=outcome.ending.value, runtime_ms=outcome.runtime_ms)
-        return True
+
+    def relieve(self, queue: Queue) -> None:
+        """From the pool's thread, with its connection: nothing waits behind a long job.
+
+        What was claimed ahead goes back, what is done is recorded, and the job is known to have begun. Raises
+        `QueueUnreachable`; then all is as it was.
+        """
+        with self._lock:
+            lease = self._lease
+            if lease is None or time.monotonic() - self._lease_since < PATIENCE:
+                return
+        if self._known_begun is not lease:
+            queue.began(lease)
+            self._known_begun = lease
+        self._hand_back()
+        items = self._take_unsettled()
+        if items:
+            try:
+                self._settled(items, queue.settle_all(items))
+            except QueueUnreachable:
+                with self._lock:
+                    self._unsettled = items + self._unsettled
+                raise
+
+    def _settled(self, items: Sequence[Settlement], answers: Sequence[bool]) -> None:
+        for item, settled in zip(items, answers, strict=True):
+            if item.outcome is HELD:
+                continue
+            if not settled:
+                message = "Another worker has it by now, or it was deleted; this run changes nothing."
+                self._say(item.lease, "job.lease_lost", message)
+                continue
+            fields: dict[str, Any] = {"ending": item.outcome.ending.value, "runtime_ms": item.outcome.runtime_ms}
+            self._say(item.lease, *_sentence(item.decision, item.outcome), **fields)
+            self.state.jobs_done += not isinstance(item.decision, Release)
+            self._on_settled(item.outcome, item.decision)
 
     def _mind_the_start(self, outcome: Outcome) -> None:
         """PHP that does not start is asked for less and less often."""
-        if outcome.ending is not Ending.NOT_STARTED:
-            self._failed_starts = 0
-            return
         wait = min(2.0**self._failed_starts, START_BACKOFF)
         self._failed_starts += 1
         why = outcome.error.message if outcome.error else "PHP did not start."
@@ -213,7 +310,7 @@ class Slot:
         )
         self._control.stopping.wait(wait)
 
-    def _say(self, lease: Lease, name: str, message: str, **fields: object) -> None:
+    def _say(self, lease: Lease, name: str, message: str, **fields: Any) -> None:
         job = lease.job
         self._log.event(
             name,

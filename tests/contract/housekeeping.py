@@ -66,7 +66,10 @@ class Rescuing:
     def test_many_at_once_rescue_each_job_once(self, bench: Bench) -> None:
         queues = [bench.queue() for _ in range(6)]
         ids = queues[0].put([job() for _ in range(60)])
-        assert len(queues[0].reserve(60, "dead")) == 60
+        leases = queues[0].reserve(60, "dead")
+        assert len(leases) == 60
+        for lease in leases:
+            queues[0].began(lease)
         bench.clock.advance(LEASE)
         ticked = at_once(*(queue.tick for queue in queues))
         assert sorted(job_id for each in ticked for job_id in each.rescued) == sorted(ids)

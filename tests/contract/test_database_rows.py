@@ -42,7 +42,7 @@ def test_a_row_without_attempts_left_may_run_once(either: DatabaseBench, attempt
 def test_a_running_row_without_a_lease_is_rescued(either: DatabaseBench) -> None:
     queue = either.queue()
     either.clock.advance(60_000)
-    job_id = insert(either, queue="default", payload=b"x", attempts=1, status="running")
+    job_id = insert(either, queue="default", payload=b"x", attempts=1, status="running", started_at=1)
     assert queue.tick().rescued == (job_id,)
     assert "unknown worker" in either.log(job_id)[-1]["error"]["message"]
 

@@ -44,6 +44,15 @@ class Renewal:
 
 
 @dataclass(frozen=True)
+class Settlement:
+    """What is to be recorded of one lease."""
+
+    lease: Lease
+    decision: Decision
+    outcome: Outcome
+
+
+@dataclass(frozen=True)
 class Ticked:
     """What one round of housekeeping did: rows promoted from `delayed`, rescued, given up, pruned."""
 
@@ -68,6 +77,9 @@ class Queue(Protocol):
     def reserve(self, limit: int, worker: str) -> list[Lease]:
         """Lease up to `limit` ready jobs to `worker` and count an attempt for each. Never waits.
 
+        The first is taken to begin now, the others are held until `began` or `settle` is said of
+        them: a held job whose worker is lost goes back with its attempt not counted.
+
         Order: queues in their precedence, then priority (lower first), then age. Jobs of paused
         queues are left alone. No job is ever leased twice at one time.
         """
@@ -80,6 +92,9 @@ class Queue(Protocol):
         rescued or deleted by another. A lease in `cancel` was renewed and is still ours to settle.
         """
 
+    def began(self, lease: Lease) -> None:
+        """A held job runs by now. Ignored when the lease is lost."""
+
     def settle(self, lease: Lease, decision: Decision, outcome: Outcome) -> bool:
         """Record the outcome and apply the decision, in one step. False: the lease was lost, nothing changed.
 
@@ -87,6 +102,12 @@ class Queue(Protocol):
         end the job well (the last one too) is added to the job's history. `Release` restores the
         attempt count. A job whose cancelling was asked for while it ran does not go back to the
         queue: `Retry` and `Release` then end it as cancelled.
+        """
+
+    def settle_all(self, settlements: Sequence[Settlement]) -> list[bool]:
+        """`settle` for each, in one go where the server can; the answers in the same order.
+
+        When it raises, all or none may have been recorded: say the same ones again.
         """
 
     def progress(self, lease: Lease, progress: Progress) -> None:

@@ -37,10 +37,10 @@ class Claimer:
         for queue in self._queues:
             if len(leases) >= limit:
                 break
-            leases += way(queue, limit - len(leases), claim)
+            leases += way(queue, limit - len(leases), claim, not leases)
         return leases
 
-    def _locked(self, queue: str, limit: int, claim: Claim) -> list[Lease]:
+    def _locked(self, queue: str, limit: int, claim: Claim, begins: bool) -> list[Lease]:
         database = self._database
         # SQLite has one write lock for the whole site: not taken just to find nothing.
         if database.one_writer and not database.rows("claim_candidates", queue=queue, limit=1):
@@ -49,12 +49,13 @@ class Claimer:
         def take() -> list[Lease]:
             rows = database.rows("claim_lock", queue=queue, limit=limit)
             if rows:
-                database.change_last("claim_locked", ids=[row["id"] for row in rows], **claim.columns)
+                ids = [row["id"] for row in rows]
+                database.change_last("claim_locked", ids=ids, first=ids[0] if begins else 0, **claim.columns)
             return [claim.lease(row, before=True) for row in rows]
 
         return database.atomically(take)
 
-    def _guarded(self, queue: str, limit: int, claim: Claim) -> list[Lease]:
+    def _guarded(self, queue: str, limit: int, claim: Claim, begins: bool) -> list[Lease]:
         """In strict order while nobody is in the way; from a window that widens with every loss otherwise."""
         database = self._database
         leases: list[Lease] = []
@@ -66,7 +67,8 @@ class Claimer:
             lost = 0
             for candidate in self._pick(seen, wanted):
                 job_id, token = candidate["id"], int(candidate["lease_token"])
-                if database.change("claim_guarded", id=job_id, token=token, **claim.columns):
+                first = job_id if begins and not leases else 0
+                if database.change("claim_guarded", id=job_id, token=token, first=first, **claim.columns):
                     ours = database.rows("claimed", id=job_id, token=token + 1)
                     leases += [claim.lease(row, before=False) for row in ours]
                 else:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 
 from wpbg.job import Lease, NewJob, Outcome, Progress, Status
-from wpbg.queues.base import Capability, Renewal, Ticked
+from wpbg.queues.base import Capability, Renewal, Settlement, Ticked
 from wpbg.queues.claim import Claimer
 from wpbg.queues.clock import Clock
 from wpbg.queues.connection import TooLarge, open_database
@@ -54,7 +54,7 @@ class DatabaseQueue:
         self._clock = clock
         self._claimer = Claimer(self.database, self.queues, skip_lock=skip_lock, chance=jitter or random.Random())
         self._housekeeper = Housekeeper(self.database, lease_ms=lease_ms, retention_ms=retention_ms)
-        self._in_doubt: tuple[str, int] | None = None
+        self._in_doubt: set[tuple[str, int]] = set()
 
     def now_ms(self) -> int:
         """The time in the queue's clock."""
@@ -92,19 +92,38 @@ class DatabaseQueue:
             cancel=frozenset(lease for lease in leases if held.get((lease.job.id, lease.token))),
         )
 
+    def began(self, lease: Lease) -> None:
+        self.database.change("began", id=int(lease.job.id), token=lease.token, now=self.now_ms())
+
     def settle(self, lease: Lease, decision: Decision, outcome: Outcome) -> bool:
+        return self.settle_all([Settlement(lease, decision, outcome)])[0]
+
+    def settle_all(self, settlements: Sequence[Settlement]) -> list[bool]:
         now = self.now_ms()
-        doubted, self._in_doubt = self._in_doubt == (lease.job.id, lease.token), (lease.job.id, lease.token)
-        try:
-            done = self._apply(lease, decision, outcome, now)
-        except TooLarge as error:
-            done = self._apply(lease, decision, smaller(outcome, error), now)
-        if not done and doubted:
-            # The answer to the first try was lost with the connection. If the job is where that try
-            # would have put it, under our token, it was ours.
-            done = self._is_settled(lease, decision)
-        self._in_doubt = None
+        asked = {_key(item.lease) for item in settlements}
+        doubted, self._in_doubt = self._in_doubt & asked, asked
+        if len(settlements) == 1:
+            done = [self._settle_one(settlements[0], now)]
+        else:
+            try:
+                done = self.database.atomically(lambda: [self._apply(item, now) for item in in_order(settlements)])
+                answers = dict(zip((_key(item.lease) for item in in_order(settlements)), done, strict=True))
+                done = [answers[_key(item.lease)] for item in settlements]
+            except TooLarge:
+                done = [self._settle_one(item, now) for item in settlements]
+        for number, item in enumerate(settlements):
+            if not done[number] and _key(item.lease) in doubted:
+                # The answer to the first try was lost with the connection. If the job is where that
+                # try would have put it, under our token, it was ours.
+                done[number] = self._is_settled(item.lease, item.decision)
+        self._in_doubt = set()
         return done
+
+    def _settle_one(self, item: Settlement, now: int) -> bool:
+        try:
+            return self._apply(item, now)
+        except TooLarge as error:
+            return self._apply(Settlement(item.lease, item.decision, smaller(item.outcome, error)), now)
 
     def progress(self, lease: Lease, progress: Progress) -> None:
         self._connect()
@@ -134,25 +153,27 @@ class DatabaseQueue:
         self.database.connect()
         self._housekeeper.notice_connection((self._clock or self.database.clock).now_ms())
 
-    def _apply(self, lease: Lease, decision: Decision, outcome: Outcome, now: int) -> bool:
+    def _apply(self, item: Settlement, now: int) -> bool:
         """Finish, retry or release; what must not go back to the queue ends as cancelled."""
+        lease, decision, outcome = item.lease, item.decision, item.outcome
+        began = max(lease.reserved_ms, now - outcome.runtime_ms)
         database, guard = self.database, {"id": int(lease.job.id), "token": lease.token}
         kept = outcome_columns(outcome)
         entry = None
         if not (isinstance(decision, Finish) and decision.status is Status.COMPLETED):
-            entry = history_entry(lease.job.attempt, lease.worker or None, lease.reserved_ms, now, outcome)
+            entry = history_entry(lease.job.attempt, lease.worker or None, began, now, outcome)
         if isinstance(decision, Finish):
             if decision.status is Status.COMPLETED:
                 kept["error"] = None
             columns = {**kept, **progress_columns(outcome), "status": decision.status.value, "entry": entry}
-            return database.change("finish", **guard, now=now, **columns) == 1
+            return database.change("finish", **guard, now=now, began=began, **columns) == 1
         if isinstance(decision, Retry):
             kept.pop("result")
             at = now + max(0, decision.delay_ms)
             delayed = decision.delay_ms > 0
             status = Status.DELAYED if delayed else Status.QUEUED
             when = {"status": status.value, "due_at": at if delayed else 0, "available_at": at, "now": now}
-            done = database.change("retry", **guard, **when, **kept, entry=entry) == 1
+            done = database.change("retry", **guard, began=began, **when, **kept, entry=entry) == 1
         else:
             kept.pop("result")
             done = database.change("release", **guard) == 1
@@ -168,6 +189,15 @@ class DatabaseQueue:
             expected |= {Status.QUEUED.value}
         rows = self.database.rows("settled", id=int(lease.job.id), token=lease.token)
         return bool(rows) and rows[0]["status"] in expected
+
+
+def _key(lease: Lease) -> tuple[str, int]:
+    return lease.job.id, lease.token
+
+
+def in_order(settlements: Sequence[Settlement]) -> list[Settlement]:
+    """By id: workers that settle several at once take their locks in the same order."""
+    return sorted(settlements, key=lambda item: int(item.lease.job.id))
 
 
 def smaller(outcome: Outcome, reason: TooLarge) -> Outcome:

@@ -60,6 +60,10 @@ class Housekeeper:
         rescued: list[str] = []
         given_up: list[str] = []
         for row in self._database.rows("expired", now=now_ms, limit=limit):
+            if row["started_at"] is None and not row["cancel_requested"]:
+                held = {"id": row["id"], "token": row["lease_token"], "now": now_ms}
+                rescued += [str(row["id"])] * self._database.change("rescue_held", **held)
+                continue
             status = self._after_loss(row)
             if self._give_back(row, status, now_ms):
                 (rescued if status is Status.QUEUED else given_up).append(str(row["id"]))

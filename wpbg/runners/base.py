@@ -39,7 +39,9 @@ class Listener(Protocol):
 
 
 class Runner(Protocol):
-    """Runs one job at a time."""
+    """Runs one job at a time. `window`: how many jobs are worth claiming ahead for it."""
+
+    window: int
 
     def arm(self) -> None:
         """Forget an earlier `stop`: what is stopped from here on is the next run."""

@@ -17,6 +17,9 @@ from wpbg.runners.process import PhpProcess
 from wpbg.runners.stoppable import Stoppable
 from wpbg.runners.wire import QUIT, encode
 
+WINDOWS = {Lifetime.LOOP: 64, Lifetime.FORK: 8}
+"""Jobs claimed ahead at most: what a round trip to the database is worth beside a job's own cost."""
+
 APART = 4
 """Processes a slot keeps at most: the site's, and those of blogs that have other plugins."""
 
@@ -51,6 +54,7 @@ class PersistentRunner(Stoppable):
         limits: Limits | None = None,
     ) -> None:
         super().__init__()
+        self.window = WINDOWS[lifetime]
         self._lifetime, self._boot, self._time_limit = lifetime, boot, time_limit
         self._hello = {"lifetime": lifetime.value, **asdict(recycling)}
         self._recycled, self._limits = recycled, limits or Limits()

@@ -13,6 +13,8 @@ from wpbg.runners.stoppable import Stoppable
 class RestartRunner(Stoppable):
     """Starts PHP for each job. `boot` says how, for the blog of the job (0: the site's main one)."""
 
+    window = 1
+
     def __init__(self, boot: BootFor, time_limit: int, limits: Limits | None = None) -> None:
         super().__init__()
         self._boot, self._time_limit, self._limits = boot, time_limit, limits or Limits()

@@ -25,7 +25,7 @@ FOR UPDATE SKIP LOCKED
 -- claim_locked --
 UPDATE {jobs} FORCE INDEX (PRIMARY)
 SET status = 'running', attempts = attempts + 1, lease_token = lease_token + 1, worker = :worker,
-    started_at = :now, due_at = :until, finished_at = NULL, runtime_ms = NULL, result = NULL, error = NULL,
+    started_at = CASE WHEN id = :first THEN :now END, due_at = :until, finished_at = NULL, runtime_ms = NULL, result = NULL, error = NULL,
     output = NULL, note = NULL, progress_done = NULL, progress_total = NULL, progress_message = NULL
 WHERE id IN :ids AND status = 'queued'
 
@@ -33,7 +33,7 @@ WHERE id IN :ids AND status = 'queued'
 -- Compare and swap: nobody else has claimed it since it was looked at.
 UPDATE {jobs} FORCE INDEX (PRIMARY)
 SET status = 'running', attempts = attempts + 1, lease_token = lease_token + 1, worker = :worker,
-    started_at = :now, due_at = :until, finished_at = NULL, runtime_ms = NULL, result = NULL, error = NULL,
+    started_at = CASE WHEN id = :first THEN :now END, due_at = :until, finished_at = NULL, runtime_ms = NULL, result = NULL, error = NULL,
     output = NULL, note = NULL, progress_done = NULL, progress_total = NULL, progress_message = NULL
 WHERE id = :id AND status = 'queued' AND lease_token = :token
 
@@ -63,6 +63,7 @@ WHERE id IN :ids AND status = 'running'
 -- `history` is a JSON list that grows at its end; past 1 MB it starts anew.
 UPDATE {jobs} FORCE INDEX (PRIMARY)
 SET status = :status, due_at = :now, finished_at = :now, runtime_ms = :runtime_ms,
+    started_at = COALESCE(started_at, :began),
     result = :result, error = :error, output = :output, note = :note,
     progress_done = COALESCE(:progress_done, progress_done),
     progress_total = CASE WHEN :progress_done IS NULL THEN progress_total ELSE :progress_total END,
@@ -79,6 +80,7 @@ WHERE id = :id AND status = 'running' AND lease_token = :token
 -- Not for a job that somebody wants cancelled: `cancel_running` is for those.
 UPDATE {jobs} FORCE INDEX (PRIMARY)
 SET status = :status, due_at = :due_at, available_at = :available_at, finished_at = :now, runtime_ms = :runtime_ms,
+    started_at = COALESCE(started_at, :began),
     result = NULL, error = :error, output = :output, note = :note,
     callback = COALESCE(:callback, callback),
     history = CASE
@@ -112,6 +114,12 @@ WHERE id = :id AND status = 'running' AND lease_token = :token AND cancel_reques
 -- settled --
 -- What became of a lease whose settling was not answered.
 SELECT status FROM {jobs} WHERE id = :id AND lease_token = :token
+
+-- began --
+-- A job that was held behind another one.
+UPDATE {jobs} FORCE INDEX (PRIMARY)
+SET started_at = :now
+WHERE id = :id AND status = 'running' AND lease_token = :token AND started_at IS NULL
 
 -- progress --
 UPDATE {jobs} FORCE INDEX (PRIMARY)
@@ -147,6 +155,13 @@ SET status = :status, due_at = :due_at, finished_at = :now, runtime_ms = NULL,
         ELSE CONCAT(LEFT(history, CHAR_LENGTH(history) - 1), ',', :entry, ']')
     END
 WHERE id = :id AND status = 'running' AND lease_token = :token AND due_at <= :now AND cancel_requested = :cancel
+
+-- rescue_held --
+-- Its worker was lost before the job began: the attempt is given back.
+UPDATE {jobs} FORCE INDEX (PRIMARY)
+SET status = 'queued', due_at = 0, attempts = CASE WHEN attempts > 0 THEN attempts - 1 ELSE 0 END, worker = NULL
+WHERE id = :id AND status = 'running' AND lease_token = :token AND due_at <= :now AND started_at IS NULL
+    AND cancel_requested = 0
 
 -- finished_before --
 SELECT id FROM {jobs}

@@ -24,7 +24,7 @@ LIMIT :limit
 -- claim_locked --
 UPDATE {jobs}
 SET status = 'running', attempts = attempts + 1, lease_token = lease_token + 1, worker = :worker,
-    started_at = :now, due_at = :until, finished_at = NULL, runtime_ms = NULL, result = NULL, error = NULL,
+    started_at = CASE WHEN id = :first THEN :now END, due_at = :until, finished_at = NULL, runtime_ms = NULL, result = NULL, error = NULL,
     output = NULL, note = NULL, progress_done = NULL, progress_total = NULL, progress_message = NULL,
     updated_datetime = CURRENT_TIMESTAMP
 WHERE id IN :ids AND +status = 'queued'
@@ -33,7 +33,7 @@ WHERE id IN :ids AND +status = 'queued'
 -- Compare and swap: nobody else has claimed it since it was looked at.
 UPDATE {jobs}
 SET status = 'running', attempts = attempts + 1, lease_token = lease_token + 1, worker = :worker,
-    started_at = :now, due_at = :until, finished_at = NULL, runtime_ms = NULL, result = NULL, error = NULL,
+    started_at = CASE WHEN id = :first THEN :now END, due_at = :until, finished_at = NULL, runtime_ms = NULL, result = NULL, error = NULL,
     output = NULL, note = NULL, progress_done = NULL, progress_total = NULL, progress_message = NULL,
     updated_datetime = CURRENT_TIMESTAMP
 WHERE id = :id AND status = 'queued' AND lease_token = :token
@@ -66,6 +66,7 @@ WHERE id IN :ids AND +status = 'running'
 -- `history` is a JSON list that grows at its end; past 1 MB it starts anew.
 UPDATE {jobs}
 SET status = :status, due_at = :now, finished_at = :now, runtime_ms = :runtime_ms,
+    started_at = COALESCE(started_at, :began),
     result = :result, error = :error, output = :output, note = :note,
     progress_done = COALESCE(:progress_done, progress_done),
     progress_total = CASE WHEN :progress_done IS NULL THEN progress_total ELSE :progress_total END,
@@ -83,6 +84,7 @@ WHERE id = :id AND status = 'running' AND lease_token = :token
 -- Not for a job that somebody wants cancelled: `cancel_running` is for those.
 UPDATE {jobs}
 SET status = :status, due_at = :due_at, available_at = :available_at, finished_at = :now, runtime_ms = :runtime_ms,
+    started_at = COALESCE(started_at, :began),
     result = NULL, error = :error, output = :output, note = :note,
     callback = COALESCE(:callback, callback),
     history = CASE
@@ -119,6 +121,13 @@ WHERE id = :id AND status = 'running' AND lease_token = :token AND cancel_reques
 -- settled --
 -- What became of a lease whose settling was not answered.
 SELECT status FROM {jobs} WHERE id = :id AND lease_token = :token
+
+-- began --
+-- A job that was held behind another one.
+UPDATE {jobs}
+SET started_at = :now,
+    updated_datetime = CURRENT_TIMESTAMP
+WHERE id = :id AND status = 'running' AND lease_token = :token AND started_at IS NULL
 
 -- progress --
 UPDATE {jobs}
@@ -157,6 +166,14 @@ SET status = :status, due_at = :due_at, finished_at = :now, runtime_ms = NULL,
     END,
     updated_datetime = CURRENT_TIMESTAMP
 WHERE id = :id AND status = 'running' AND lease_token = :token AND due_at <= :now AND cancel_requested = :cancel
+
+-- rescue_held --
+-- Its worker was lost before the job began: the attempt is given back.
+UPDATE {jobs}
+SET status = 'queued', due_at = 0, attempts = CASE WHEN attempts > 0 THEN attempts - 1 ELSE 0 END, worker = NULL,
+    updated_datetime = CURRENT_TIMESTAMP
+WHERE id = :id AND status = 'running' AND lease_token = :token AND due_at <= :now AND started_at IS NULL
+    AND cancel_requested = 0
 
 -- finished_before --
 SELECT id FROM {jobs}
