@@ -110,10 +110,10 @@ def test_a_terminal_that_takes_nothing_keeps_nobody_waiting(monkeypatch: pytest.
     with os.fdopen(writing, "w", buffering=1) as stream:
         live = LiveLine(stream, bar=False)
         with live.shown(StubLedger(), ["default"]):
-            for number in range(KEPT_LINES + 50):
+            for number in range(3 * KEPT_LINES):  # It may have taken one load of them before it had to wait.
                 live.write(f"line {number}")
         reader.start()  # Now somebody presses Ctrl-Q.
-        wait_for(lambda: f"line {KEPT_LINES + 49}".encode() in b"".join(drained))
+        wait_for(lambda: f"line {3 * KEPT_LINES - 1}".encode() in b"".join(drained))
     reader.join(30)
     os.close(reading)
     assert b"lines of the log were dropped" in b"".join(drained)
