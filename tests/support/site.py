@@ -77,7 +77,9 @@ class Site:
             program.write_text(f'#!/bin/sh\nexec {shlex.join(argv)} "$@"\n')
             program.chmod(0o755)
         self.elsewhere = self.folder / "elsewhere"
-        self.env = {k: v for k, v in os.environ.items() if not k.startswith(("WP_", "WPBG_", "ABW_"))}
+        # Nobody's settings: an unbuffered Python, say, hides what happens when its output cannot be written.
+        theirs = ("WP_", "WPBG_", "ABW_", "PYTHON")
+        self.env = {k: v for k, v in os.environ.items() if not k.startswith(theirs)}
         self.env.update(
             PATH=f"{self.bin}:{os.environ.get('PATH', '')}",
             HOME=str(self.folder / "home"),
