@@ -19,8 +19,14 @@ class Log:
     whole; a stream that is gone or full is given up on, never the work.
     """
 
-    def __init__(self, form: str = "text", stream: TextIO | None = None, write: Callable[[str], None] | None = None):
-        self._form, self._stream, self._write = form, stream or sys.stderr, write
+    def __init__(
+        self,
+        form: str = "text",
+        stream: TextIO | None = None,
+        write: Callable[[str], None] | None = None,
+        debug: bool = False,
+    ) -> None:
+        self._form, self._stream, self._write, self.debug = form, stream or sys.stderr, write, debug
         self._lock = threading.Lock()
         self.sinks: list[Sink] = []
 
@@ -46,6 +52,11 @@ class Log:
                     self._stream.flush()
             except (OSError, ValueError):
                 pass
+
+    def hint(self, event: str, **fields: Any) -> None:
+        """An event that only the sinks hear of."""
+        for sink in self.sinks:
+            sink(event, {key: value for key, value in fields.items() if value is not None})
 
 
 def _word(value: Any) -> str:

@@ -29,6 +29,7 @@ class WorkerSettings:
     between: float
     idle_max: float
     retention_ms: int
+    debug: bool
 
 
 def worker_settings(
@@ -52,7 +53,13 @@ def worker_settings(
         between=_number(site, "ABW_SLEEP", 0) / 1_000_000,
         idle_max=_number(site, "ABW_NO_JOB_PERIOD", 0) or DEFAULT_IDLE,
         retention_ms=retention_ms(site),
+        debug=debug(site),
     )
+
+
+def debug(site: Site) -> bool:
+    """ABW_DEBUG: whether the log tells of every step."""
+    return bool(site.constants.get("ABW_DEBUG"))
 
 
 def retention_ms(site: Site) -> int:

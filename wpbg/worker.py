@@ -93,6 +93,7 @@ class Slot:
         self._lease: Lease | None = None
         self._lease_since = 0.0
         self._known_begun: Lease | None = None
+        self._pid = 0
         self._batch_since = self._flushed_at = 0.0
         self._held: deque[Lease] = deque()
         self._unsettled: list[Settlement] = []
@@ -205,6 +206,7 @@ class Slot:
             self.runner.arm()
             self._lease = self._held.popleft()
             self._lease_since = time.monotonic()
+            self._pid = 0
             self.state.state, self.state.job_id = "running", self._lease.job.id
             return self._lease
 
@@ -275,6 +277,8 @@ class Slot:
         if self._known_begun is not lease:
             queue.began(lease)
             self._known_begun = lease
+            if self._pid and not self._log.debug:
+                self._say(lease, "job.started", "", pid=self._pid)
         self._hand_back()
         items = self._take_unsettled()
         if items:
@@ -329,7 +333,12 @@ class Slot:
             self._queue.progress(lease, progress)
 
     def report_started(self, lease: Lease, pid: int) -> None:
-        self._say(lease, "job.started", "", pid=pid)
+        """Worth a line at once only with ABW_DEBUG; without it, once the job takes its time (`relieve`)."""
+        self._pid = pid
+        if self._log.debug:
+            self._say(lease, "job.started", "", pid=pid)
+        else:
+            self._log.hint("job.started", id=lease.job.id, callback=lease.job.callback, slot=self.name)
 
 
 class _Listener:

@@ -80,7 +80,7 @@ class Trial:
 @pytest.fixture(scope="module", params=LIFETIMES)
 def trial(request: pytest.FixtureRequest, sites: Sites) -> Iterator[Trial]:
     site = sites.clone("maria71")
-    site.configure(WP_MAX_MEMORY_LIMIT="128M")
+    site.configure(WP_MAX_MEMORY_LIMIT="128M", ABW_DEBUG=True)
     for fault in FAULTS:
         site.mu_plugin(fault, (PHP / f"{fault}.php").read_text())
     site.mu_plugin("probe", PROBE)

@@ -21,7 +21,7 @@ from wpbg.pool import Pool, PoolOptions
 from wpbg.queues.database import DatabaseQueue
 from wpbg.queues.settings import DatabaseSettings
 from wpbg.runners.persistent import Recycling
-from wpbg.settings import WorkerSettings, worker_settings
+from wpbg.settings import WorkerSettings, debug, worker_settings
 from wpbg.site import Site
 from wpbg.worker import Control
 
@@ -190,7 +190,8 @@ def listen_loop(target: Target, **flags: Any) -> None:
 @site_options
 def run(target: Target, **flags: Any) -> None:
     """Run one job, then exit: 0 when it is done or there was none, 1 when it failed."""
-    pool = build(target.site(), "restart", Flags(**flags), Log(flags["log_format"]), once=True)
+    site = target.site()
+    pool = build(site, "restart", Flags(**flags), Log(flags["log_format"], debug=debug(site)), once=True)
     pool.run()
     if pool.tally.last is None:
         return
@@ -206,7 +207,7 @@ def work(target: Target, mode: str, flags: Flags) -> None:
     if flags.log_format == "text" and terminal(sys.stderr):
         work_on_terminal(site, mode, flags)
     else:
-        build(site, mode, flags, Log(flags.log_format)).run()
+        build(site, mode, flags, Log(flags.log_format, debug=debug(site))).run()
 
 
 def work_on_terminal(site: Site, mode: str, flags: Flags) -> None:
@@ -214,7 +215,7 @@ def work_on_terminal(site: Site, mode: str, flags: Flags) -> None:
     from wpbg.cli.live import LiveLine
 
     live = LiveLine(sys.stderr, bar=flags.stop_when_empty)
-    log = Log(flags.log_format, write=live.write)
+    log = Log(flags.log_format, write=live.write, debug=debug(site))
     log.sinks.append(live.score.notice)
     pool = build(site, mode, flags, log)
     with live.shown(Ledger(DatabaseSettings.from_mapping(site.database)), pool.options.queues):

@@ -71,9 +71,14 @@ class PhpProcess:
         """Queue bytes for its stdin; `poll` writes them as it takes them."""
         if self._stdin is None or not data:
             return
-        if not self._outgoing:
+        if self._outgoing:
+            self._outgoing += data
+            return
+        with contextlib.suppress(OSError):  # That nobody reads any more, `poll` finds out.
+            data = data[os.write(self._stdin.fileno(), data[:CHUNK]) :]
+        if data:
+            self._outgoing += data
             self._selector.register(self._stdin, selectors.EVENT_WRITE)
-        self._outgoing += data
 
     def hang_up(self) -> None:
         """Close its stdin: no more is to come."""
