@@ -109,7 +109,7 @@ def test_a_closed_window_does_not_break_the_work(site: Site, run: Run) -> None:
     flag = site.folder / "go"
     job = site.enqueue("waits_for_file", str(flag))
     terminal = run("listen", "--stop-when-empty")
-    terminal.wait_for("job.started")
+    terminal.wait_for("; waits_for_file")
     terminal.hang_up()
     flag.touch()
     assert site.wait_for_status(job, "completed", "failed")["status"] == "completed"

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support.wait import wait_for
-from wpbg.cli.live import KEPT_LINES, LiveLine, clock, coloured
+from wpbg.cli.live import FAST, KEPT_LINES, LiveLine, clock, coloured, readable
 from wpbg.errors import QueueUnreachable
 from wpbg.ledger import Ledger
 
@@ -25,7 +25,10 @@ class StubLedger(Ledger):
         self.asked += 1
         if self._gone:
             raise QueueUnreachable("gone")
-        return [{"queue": "default", "queued": self._queued}, {"queue": "other", "queued": 1000}]
+        return [
+            {"queue": "default", "queued": self._queued, "running": 1},
+            {"queue": "other", "queued": 1000, "running": 1000},
+        ]
 
     def states(self, job_ids: Any) -> dict[str, dict[str, Any]]:
         return {job_id: {"progress": {"done": 3, "total": 4, "message": "step"}} for job_id in job_ids}
@@ -67,13 +70,22 @@ def test_lines_scroll_above_the_last_one() -> None:
     assert said.endswith("\x1b[2K"), "the last line is gone in the end"
 
 
+def test_a_flood_of_good_news_is_summed_up() -> None:
+    good = [f"2026-11-22T22:00:00Z job.completed id={number}" for number in range(100)]
+    bad = "2026-11-22T22:00:00Z job.failed id=7"
+    assert readable(good[:FAST]) == good[:FAST]
+    told = readable([*good, bad])
+    assert told[0] == bad
+    assert "100 completed jobs" in told[1]
+
+
 def test_a_bar_where_there_is_an_end_to_come_to() -> None:
     screen = Screen()
     live = LiveLine(screen, bar=True)
     with live.shown(StubLedger(), ["default"]):
         started(live)
         live.score.notice("job.completed", {"id": "5", "slot": "w"})
-        wait_for(lambda: "1/8" in screen.getvalue())
+        wait_for(lambda: "1/9" in screen.getvalue())
         wait_for(lambda: " left" in screen.getvalue())
     assert "━" in screen.getvalue()
 

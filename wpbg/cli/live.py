@@ -20,11 +20,16 @@ from rich.text import Text
 
 from wpbg.cli.score import Score
 from wpbg.cli.show import console
-from wpbg.errors import WpbgError
 from wpbg.ledger import Ledger
 
 FRAME = 0.2
 """Seconds between two drawings."""
+
+PAUSE = 0.05
+"""Seconds between two loads of lines."""
+
+FAST = 25
+"""Lines in one load that nobody can read any more."""
 
 ASK_EVERY = 1.0
 """Seconds between two questions to the database; more where it takes long to answer."""
@@ -81,10 +86,11 @@ class LiveLine:
         pause = 0.0
         while not self._closing.wait(pause):
             began = time.monotonic()
-            with contextlib.suppress(WpbgError):  # The worker itself says when the database is gone.
-                waiting = sum(each["queued"] for each in ledger.queues() if each["queue"] in queues)
+            with contextlib.suppress(Exception):  # These are only numbers; the worker itself says what is wrong.
+                ours = [each for each in ledger.queues() if each["queue"] in queues]
                 states = ledger.states(self.score.running_ids())
-                self.score.learn(waiting, {job_id: state["progress"] for job_id, state in states.items()})
+                progress = {job_id: state["progress"] for job_id, state in states.items()}
+                self.score.learn(sum(each["queued"] + each["running"] for each in ours), progress)
             pause = max(ASK_EVERY, 10 * (time.monotonic() - began))
         ledger.close()
 
@@ -117,7 +123,8 @@ class LiveLine:
                 lines = self._take()
                 if lines:
                     live.update(self._line())
-                    screen.print(Text("\n").join(map(coloured, lines)), soft_wrap=True)
+                    screen.print(Text("\n").join(map(coloured, readable(lines))), soft_wrap=True)
+                    self._closing.wait(PAUSE)
                 elif self._closing.is_set():
                     return
                 else:
@@ -163,6 +170,15 @@ def clock(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def readable(lines: Sequence[str]) -> list[str]:
+    """What a person can follow: of a flood, not every job that went well. The live line counts them."""
+    if len(lines) <= FAST:
+        return list(lines)
+    told = [line for line in lines if " job.completed " not in line]
+    left_out = len(lines) - len(told)
+    return [*told, f"({left_out} completed jobs in {PAUSE:g} s are not shown one by one.)"] if left_out else told
 
 
 def coloured(line: str) -> Text:

@@ -46,40 +46,35 @@ class Score:
         self._counts: dict[str, int] = {}
         self._running: dict[str, Run] = {}
         self._progress: dict[str, str] = {}
-        self._ends: deque[float] = deque()
-        self._began = clock()
+        self._samples: deque[tuple[float, int]] = deque([(clock(), 0)])
         self._stopping = False
-        self._waiting: int | None = None
-        self._begun_when_asked = 0
+        self._unfinished: int | None = None
+        self._ended_when_asked = 0
 
     def notice(self, event: str, fields: Mapping[str, Any]) -> None:
-        """An event of the worker's log."""
-        slot = str(fields.get("slot", ""))
+        """An event of the worker's log. How a job ended may be told after its slot has begun the next."""
+        slot, job_id = str(fields.get("slot", "")), str(fields.get("id"))
         with self._lock:
             if event == "worker.stopping":
                 self._stopping = True
             elif event == "job.started":
-                name = clean(str(fields.get("callback") or f"job {fields.get('id')}"))
-                self._running[slot] = Run(str(fields.get("id")), name, self._clock())
-            elif event in ENDS and self._running.pop(slot, None) is not None:
+                name = clean(str(fields.get("callback") or f"job {job_id}"))
+                self._running[slot] = Run(job_id, name, self._clock())
+            elif event in ENDS and slot:
                 word = ENDS[event]
                 self._counts[word] = self._counts.get(word, 0) + 1
-                if word:
-                    self._ends.append(self._clock())
+                if slot in self._running and self._running[slot].job_id == job_id:
+                    del self._running[slot]
 
-    def learn(self, waiting: int, progress: Mapping[str, Mapping[str, Any] | None]) -> None:
-        """What the database says: how many jobs are ready, and the progress of running ones by id."""
+    def learn(self, unfinished: int, progress: Mapping[str, Mapping[str, Any] | None]) -> None:
+        """What the database says: how many jobs are ready or running, and the progress of running ones by id."""
         with self._lock:
-            self._waiting, self._begun_when_asked = waiting, self._begun
+            self._unfinished, self._ended_when_asked = unfinished, self.ended
             self._progress = {job_id: clean(progress_text(said)) for job_id, said in progress.items() if said}
 
     def running_ids(self) -> list[str]:
         with self._lock:
             return [run.job_id for run in self._running.values()]
-
-    @property
-    def _begun(self) -> int:
-        return sum(self._counts.values()) + len(self._running)
 
     @property
     def ended(self) -> int:
@@ -88,30 +83,36 @@ class Score:
             return sum(number for word, number in self._counts.items() if word)
 
     @property
-    def waiting(self) -> int | None:
-        """Jobs that are ready: as the database said, less those that were begun since."""
+    def left(self) -> int | None:
+        """Jobs that are ready or running: as the database said, less those that have ended since."""
         with self._lock:
-            if self._waiting is None:
+            if self._unfinished is None:
                 return None
-            return max(0, self._waiting - (self._begun - self._begun_when_asked))
+            return max(len(self._running), self._unfinished - (self.ended - self._ended_when_asked))
+
+    @property
+    def waiting(self) -> int | None:
+        """Jobs that nobody runs yet."""
+        with self._lock:
+            return None if self.left is None else self.left - len(self._running)
 
     @property
     def total(self) -> int | None:
         """What there is to do in all, as far as is known."""
         with self._lock:
-            return None if self.waiting is None else self.ended + len(self._running) + self.waiting
+            return None if self.left is None else self.ended + self.left
 
     def seconds_left(self) -> float | None:
-        """How long the rest takes at the speed of the last minute."""
+        """How long the rest takes at the speed of the last minute. To be asked now and then: it takes samples."""
         now = self._clock()
         with self._lock:
-            total = self.total
-            while self._ends and self._ends[0] < now - WINDOW:
-                self._ends.popleft()
-            if total is None or not self._ends:
+            self._samples.append((now, self.ended))
+            while len(self._samples) > 2 and self._samples[1][0] <= now - WINDOW:
+                self._samples.popleft()
+            since, ended_then = self._samples[0]
+            if self.left is None or self.ended == ended_then:
                 return None
-            speed = len(self._ends) / max(0.001, min(WINDOW, now - self._began))
-            return (total - self.ended) / speed
+            return self.left * (now - since) / (self.ended - ended_then)
 
     def words(self, waiting: bool) -> str:
         """`12 done, 1 failed; import_row 4.0 s (120 of 300)`. With how many wait, if wanted."""
