@@ -76,7 +76,7 @@ final class Bridge {
 		$message = $channel->receive();
 		if ( null !== $message && 'J' === $message['type'] ) {
 			$process->run( $message['head'], $message['payload'] );
-			$channel->send( 'B', array( 'why' => 'one job' ) );
+			$process->leave_at_once();
 		}
 	}
 }

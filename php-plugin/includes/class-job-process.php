@@ -46,7 +46,7 @@ final class Job_Process {
 	private $reserve = null;
 
 	/**
-	 * Whether this process ends without freeing what it holds (a forked child).
+	 * Whether this process ends without freeing what it holds, which takes longer than many a job.
 	 *
 	 * @var bool
 	 */
@@ -69,7 +69,7 @@ final class Job_Process {
 	}
 
 	/**
-	 * In a forked child: its end is quick, once the shutdown functions have run.
+	 * Its end is quick, once the shutdown functions have run: for a process that has told its only outcome.
 	 */
 	public function leave_at_once() {
 		$this->leaves_at_once = true;
