@@ -31,7 +31,10 @@ elseif($was){$drop($old);}
 $u=function_exists('posix_geteuid')?posix_getpwuid(posix_geteuid()):null;$answer['user']=$u?$u['name']:get_current_user();}
 """
 
-ENSURE = "\\Background_Worker\\Schema::install();$answer=(int)get_site_option('ABW_DB_VERSION',0)"
+ENSURE = (
+    "try{\\Background_Worker\\Schema::install();$answer=array('version'=>(int)get_site_option('ABW_DB_VERSION',0));}"
+    "catch(\\Throwable $e){$answer=array('error'=>$e->getMessage());}"
+)
 
 
 def bundled() -> Path:
@@ -74,15 +77,18 @@ def unpack(wp: WpCli) -> dict[str, Any]:
     return told
 
 
-def activate(wp: WpCli, network: bool) -> int:
-    """Activate the plugin, on the whole network where there is one, and bring its tables up; their version.
+def activate(wp: WpCli, network: bool) -> tuple[int, list[str]]:
+    """Activate the plugin, on the whole network where there is one, and bring its tables up.
 
-    Raises `WpCliFailed` with WordPress's own reason.
+    Their version, and what WordPress warned of meanwhile (such as an older plugin that gave way). Raises
+    `WpCliFailed` with WordPress's or the database's own reason.
     """
     done = wp.run("plugin", "activate", FOLDER, *(["--network"] if network else []))
     if done.returncode != 0:
         raise refusal(done, wp)
-    version = int(wp.eval_json(ENSURE))
-    if not version:
-        raise WpCliFailed("The plugin is active, but its tables could not be created: see the site's PHP error log.")
-    return version
+    told = wp.eval_json(ENSURE)
+    if "error" in told:
+        raise WpCliFailed(f"The plugin is active, but its tables could not be made: {told['error']}")
+    said = done.stderr.decode("utf-8", "replace").splitlines()
+    warnings = [line.removeprefix("Warning: ") for line in said if line.startswith("Warning: ")]
+    return int(told["version"]), [line for line in warnings if "already active" not in line]

@@ -18,7 +18,9 @@ def install(target: Target) -> None:
     wp = target.wp_cli()
     network = bool(wp.eval_json("$answer=is_multisite()", plugins=False))
     told = plugin.unpack(wp)
-    version = plugin.activate(wp, network)
+    version, warnings = plugin.activate(wp, network)
+    for warning in warnings:
+        click.echo(warning)
     if "kept" in told:
         click.echo(f"{told['to']} is a {told['kept']}: its files were left as they are.")
     else:
