@@ -97,6 +97,8 @@ class Reserving:
         queue = bench.queue("mail")
         queue.put([job(b"no", "default"), job(b"no", "Mail"), job(b"no", "mail2")])
         assert queue.reserve(9, "w1") == []
+        put_one(queue, payload=b"yes", queue="mail")
+        assert payloads(queue.reserve(9, "w1")) == [b"yes"]
 
     def test_a_limit_is_kept_across_queues(self, bench: Bench) -> None:
         queue = bench.queue("a", "b")
