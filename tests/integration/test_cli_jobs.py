@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import subprocess
 from typing import Any
 
@@ -239,6 +240,28 @@ def test_retry_cancel_and_delete(site: Site) -> None:
 )
 def test_jobs_that_are_not_named_rightly(sqlite71: Site, args: list[str]) -> None:
     refused(sqlite71.wpbg("jobs", *args), 2)
+
+
+def test_output_that_nobody_takes(sqlite71: Site) -> None:
+    sqlite71.enqueue("strlen", "x")
+
+    def run(stdout: int) -> tuple[int, str]:
+        argv = sqlite71.wpbg_argv("jobs", "list")
+        done = subprocess.run(argv, env=sqlite71.env, stdout=stdout, stderr=subprocess.PIPE, text=True)
+        return done.returncode, done.stderr
+
+    reading, writing = os.pipe()
+    os.close(reading)
+    full = os.open("/dev/full", os.O_WRONLY)
+    try:
+        assert run(writing) == (0, "")
+        code, said = run(full)
+        assert code == 1
+        assert said.count("\n") == 1
+        assert "No space left" in said
+    finally:
+        os.close(writing)
+        os.close(full)
 
 
 def test_a_group_alone_shows_its_help(sqlite71: Site) -> None:

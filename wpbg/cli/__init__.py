@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import sys
@@ -52,6 +53,13 @@ def main() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # A name that the terminal's charset lacks is no reason to end.
     try:
+        _run()
+    finally:
+        _let_go()
+
+
+def _run() -> None:
+    try:
         code = cli.main(prog_name="wpbg", standalone_mode=False)
         sys.stdout.flush()
         sys.exit(code if isinstance(code, int) else 0)
@@ -75,8 +83,19 @@ def main() -> None:
 
 def fail(message: str, code: int) -> None:
     """One line on stderr, and the end."""
-    click.echo(f"wpbg: {' '.join(message.split())}", err=True)
+    with contextlib.suppress(OSError):
+        click.echo(f"wpbg: {' '.join(message.split())}", err=True)
     sys.exit(code)
+
+
+def _let_go() -> None:
+    """What cannot be written any more (a closed window, a pipe without a reader) must not become the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            with contextlib.suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _usage(error: click.UsageError) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 import sys
+import textwrap
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +17,8 @@ from wpbg.cli.text import clean
 from wpbg.doctor import Finding, examine
 
 FIELDS = ("check", "status", "detail", "next")
+
+INDENT = 6
 
 WORDS = {"ok": "OK", "failed": "FAIL", "info": "INFO"}
 
@@ -70,9 +74,15 @@ def told(finding: Finding) -> dict[str, Any]:
 def show_finding(finding: Finding) -> None:
     """A line per check; below a failed one, what to type next."""
     word = WORDS[finding.status]
-    style = "blue" if finding.info else by_word(word)
-    mark = click.style(f"{word:<4}", fg=style.split()[-1], bold="bold" in style) if fancy() else f"{word:<4}"
-    click.echo(f"{mark}  {finding.check}: {clean(finding.said)}")
+    text = f"{finding.check}: {clean(finding.said)}"
+    if fancy():
+        style = "blue" if finding.info else by_word(word)
+        room = shutil.get_terminal_size().columns - INDENT
+        text = "\n".join(textwrap.wrap(text, max(room, 30), break_on_hyphens=False, break_long_words=False))
+        click.secho(f"{word:<{INDENT}}", fg=style.split()[-1], bold="bold" in style, nl=False)
+        click.echo(text.replace("\n", f"\n{'':<{INDENT}}"))
+    else:
+        click.echo(f"{word:<{INDENT}}{text}")
     if finding.next:
-        say(f"      next: {clean(finding.next)}", "bold")
+        say(f"{'':<{INDENT}}next: {clean(finding.next)}", "bold")
     sys.stdout.flush()
