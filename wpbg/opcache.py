@@ -10,7 +10,6 @@ Whoever can write into the folder has their code run: see `wpbg.private` for wha
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import hashlib
 import os

@@ -76,7 +76,7 @@ def content(file: Path) -> bytes | None:
 
 
 def write(file: Path, data: bytes, beside: Path | None = None) -> None:
-    """Write a file whole or not at all. On the way it is in `beside`: its own folder, unless somebody reads all there."""
+    """Write a file whole or not at all. Until it is whole it lies in `beside` (else in its own folder)."""
     fd, name = tempfile.mkstemp(prefix=".", dir=beside or file.parent)
     try:
         with os.fdopen(fd, "wb") as new:
