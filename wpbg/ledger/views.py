@@ -138,8 +138,10 @@ def attempts(row: Row) -> list[View]:
         "output": readable(row["output"]),
         "note": row["note"],
     }
-    if past and (past[-1]["attempt"], past[-1]["started_at"]) == (last["attempt"], last["started_at"]):
-        last["ending"] = past.pop()["ending"]
+    # The row knows when the job was claimed, its history when it began; both were written at the same end.
+    if past and (past[-1]["attempt"], past[-1]["finished_at"]) == (last["attempt"], last["finished_at"]):
+        same = past.pop()
+        last.update(ending=same["ending"], started_at=same["started_at"] or last["started_at"])
     return [*past, last]
 
 
