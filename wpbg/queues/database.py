@@ -11,18 +11,32 @@ import random
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 
-from wpbg.job import Lease, NewJob, Outcome, Progress, Status
+from wpbg.job import Ending, JobError, Lease, NewJob, Outcome, Progress, Status
 from wpbg.queues.base import Capability, Renewal, Settlement, Ticked
 from wpbg.queues.claim import Claimer
 from wpbg.queues.clock import Clock
 from wpbg.queues.connection import TooLarge, open_database
+from wpbg.queues.envelope import Envelope
 from wpbg.queues.housekeeping import Housekeeper
-from wpbg.queues.records import Claim, Row, history_entry, label, new_row, outcome_columns, progress_columns
+from wpbg.queues.records import (
+    Claim,
+    Row,
+    adopted_row,
+    error_json,
+    history_entry,
+    label,
+    new_row,
+    outcome_columns,
+    progress_columns,
+)
 from wpbg.queues.settings import DatabaseSettings
 from wpbg.queues.sqlite import SQLite
 from wpbg.settle import Decision, Finish, Retry
 
 DAY_MS = 24 * 60 * 60 * 1000
+SET_ASIDE = b"set aside: "
+"""Before the bytes of a body that is kept but never run: PHP reads nothing that begins so."""
+
 KEPT_OUTPUT = 32 * 1024
 """Bytes of output that are kept of a run whose outcome is too large for the database."""
 
@@ -52,7 +66,8 @@ class DatabaseQueue:
         self.queues = tuple(dict.fromkeys(queues))
         self.lease_ms = lease_ms
         self._clock = clock
-        self._claimer = Claimer(self.database, self.queues, skip_lock=skip_lock, chance=jitter or random.Random())
+        self._chance = jitter or random.Random()
+        self._claimer = Claimer(self.database, self.queues, skip_lock=skip_lock, chance=self._chance)
         self._housekeeper = Housekeeper(self.database, lease_ms=lease_ms, retention_ms=retention_ms)
         self._in_doubt: set[tuple[str, int]] = set()
 
@@ -91,6 +106,36 @@ class DatabaseQueue:
             lost=frozenset(lease for lease in leases if (lease.job.id, lease.token) not in held),
             cancel=frozenset(lease for lease in leases if held.get((lease.job.id, lease.token))),
         )
+
+    def adopt(self, envelopes: Sequence[Envelope], worker: str) -> list[Lease]:
+        """Write jobs that came through a broker, as running and leased to `worker`; the first is taken to begin now.
+
+        One that is here already (its broker delivers it again) is left as it is. All or none.
+        """
+        if not envelopes:
+            return []
+        now = self.now_ms()
+        claim = Claim(worker, now, now + self.lease_ms)
+        token = self._chance.getrandbits(48) + 2  # Tells our rows from those of an earlier delivery.
+        rows = [adopted_row(envelope, claim, token, begins=not number) for number, envelope in enumerate(envelopes)]
+
+        def store() -> list[Row]:
+            for row in rows:
+                self.database.change("adopt", **row)
+            return self.database.rows("adopted", external_ids=[row["external_id"] for row in rows], token=token)
+
+        return [claim.lease(row, before=False) for row in self.database.atomically(store)]
+
+    def set_aside(self, queue: str, body: bytes, kind: str, why: str) -> str:
+        """Keep a body that must not be run, as a failed job; its id. Not even a retry can have it unserialized."""
+        now = self.now_ms()
+        outcome = Outcome(Ending.FAILED, error=JobError(kind, why))
+        row = {"queue": label(queue), "payload": SET_ASIDE + body, "error": error_json(outcome), "now": now}
+        return str(self.database.insert("set_aside", **row))
+
+    def paused(self) -> set[str]:
+        """Which of these queues are paused."""
+        return {row["queue"] for row in self.database.rows("paused", queues=list(self.queues))}
 
     def began(self, lease: Lease) -> None:
         self.database.change("began", id=int(lease.job.id), token=lease.token, now=self.now_ms())

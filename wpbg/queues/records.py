@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from wpbg.job import Ending, Job, JobError, Lease, NewJob, Outcome, Status
+from wpbg.queues.envelope import Envelope
 
 LABEL = 191
 """Characters in the table's short text columns."""
@@ -81,6 +82,27 @@ def new_row(job: NewJob, now_ms: int) -> Row:
         "callback": label(job.callback),
         "unique_key": label(job.unique),
         "unique_hash": unique_hash(job.queue, job.unique),
+    }
+
+
+def adopted_row(envelope: Envelope, claim: Claim, token: int, *, begins: bool) -> Row:
+    """The columns of a job that came through a broker and is leased at once. Its payload is the signed whole."""
+    return {
+        "external_id": envelope.id,
+        "queue": label(envelope.queue),
+        "payload": envelope.body,
+        "priority": envelope.priority,
+        "max_attempts": max(1, envelope.max_attempts),
+        "backoff": max(0, envelope.backoff),
+        "timeout": envelope.timeout,
+        "available_at": envelope.at_ms,
+        "blog_id": max(0, envelope.blog_id),
+        "batch": label(envelope.batch),
+        "callback": label(envelope.callback),
+        "token": token,
+        "started_at": claim.now_ms if begins else None,
+        "worker": label(claim.worker),
+        "until": claim.until_ms,
     }
 
 

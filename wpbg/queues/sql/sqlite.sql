@@ -51,6 +51,23 @@ VALUES (:queue, :payload, :status, :priority, :max_attempts, :backoff, :timeout,
 ON CONFLICT (unique_hash) DO UPDATE SET unique_hash = excluded.unique_hash
 RETURNING id
 
+-- adopt --
+-- A job that came through a broker. One that is here already stays as it is.
+INSERT OR IGNORE INTO {jobs} (external_id, queue, payload, attempts, status, priority, max_attempts, backoff, timeout, available_at,
+    due_at, started_at, lease_token, worker, blog_id, batch, callback)
+VALUES (:external_id, :queue, :payload, 1, 'running', :priority, :max_attempts, :backoff, :timeout, :available_at,
+    :until, :started_at, :token, :worker, :blog_id, :batch, :callback)
+
+-- adopted --
+SELECT id, queue, payload, attempts, max_attempts, backoff, timeout, priority, blog_id, batch, callback, lease_token
+FROM {jobs} WHERE external_id IN :external_ids AND status = 'running' AND lease_token = :token
+ORDER BY id
+
+-- set_aside --
+INSERT INTO {jobs} (queue, payload, attempts, status, max_attempts, available_at, due_at, finished_at, error)
+VALUES (:queue, :payload, 0, 'failed', 1, :now, :now, :now, :error)
+RETURNING id
+
 -- renew --
 UPDATE {jobs}
 SET due_at = :until,

@@ -1,0 +1,113 @@
+"""The envelope a job travels in through a broker: what it says, and that it is ours.
+
+::
+
+    "wpbg1." | 64 hex digits | "." | PHP's serialize( array( 'v' => 1, 'id' => …, …, 'payload' => … ) )
+
+The digits are an HMAC-SHA256, under a key that only the site knows, over `"wpbg1." | serialized`. Fields are
+scalars: v, id (32 hex digits), queue, blog, callback, max_attempts, backoff (s), timeout (s or null), priority,
+batch, at (ms since 1970), payload (bytes). The other half is `php-plugin/includes/class-envelope.php`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import phpserialize
+
+PREFIX = b"wpbg1."
+MAC = 64
+BODY_LIMIT = 64 * 1024 * 1024
+"""Bytes. A larger body is set aside unread."""
+
+
+class BadEnvelope(Exception):
+    """A body that is not executed. `kind` is the class of the error that people are shown."""
+
+    kind = "DamagedJob"
+
+
+class Forged(BadEnvelope):
+    """The signature is not ours: another site's job, or somebody who has no business here."""
+
+    kind = "ForgedJob"
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """An opened envelope. `body` is the whole of it, which PHP verifies once more before it reads the payload."""
+
+    id: str
+    queue: str
+    body: bytes
+    blog_id: int
+    callback: str | None
+    max_attempts: int
+    backoff: int
+    timeout: int | None
+    priority: int
+    batch: str | None
+    at_ms: int
+
+
+@dataclass(frozen=True)
+class Seal:
+    """The site's key. It is in no log, no argument and no environment."""
+
+    key: bytes
+
+    def __repr__(self) -> str:
+        return "Seal(…)"
+
+    def sign(self, fields: dict[str, Any]) -> bytes:
+        """A body, as PHP makes it."""
+        text: bytes = phpserialize.dumps(fields)
+        return PREFIX + self._mac(text) + b"." + text
+
+    def open(self, body: bytes) -> Envelope:
+        """What is in a body. Raises `BadEnvelope`, `Forged`; nothing of an unsigned body is read."""
+        if len(body) > BODY_LIMIT:
+            raise BadEnvelope(f"It has {len(body)} bytes; {BODY_LIMIT} are the most.")
+        start = len(PREFIX) + MAC + 1
+        if not body.startswith(PREFIX) or body[start - 1 : start] != b".":
+            raise Forged("It carries no signature of this site.")
+        text = body[start:]
+        if not hmac.compare_digest(self._mac(text), body[len(PREFIX) : start - 1]):
+            raise Forged("Its signature is not this site's: it was changed on its way, or another site signed it.")
+        try:
+            fields = phpserialize.loads(text, decode_strings=False)
+            return _envelope({key.decode(): value for key, value in fields.items()}, body)
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+            raise BadEnvelope(f"It is signed, but cannot be read ({type(error).__name__}: {error}).") from error
+
+    def _mac(self, text: bytes) -> bytes:
+        return hmac.new(self.key, PREFIX + text, hashlib.sha256).hexdigest().encode()
+
+
+def _envelope(fields: dict[str, Any], body: bytes) -> Envelope:
+    if fields["v"] != 1:
+        raise ValueError(f"version {fields['v']}")
+    identity = fields["id"].decode()
+    if not re.fullmatch(r"[0-9a-f]{32}", identity):
+        raise ValueError("id is not 32 hexadecimal digits")
+    return Envelope(
+        id=identity,
+        queue=fields["queue"].decode(),
+        body=body,
+        blog_id=int(fields["blog"]),
+        callback=_text(fields["callback"]),
+        max_attempts=int(fields["max_attempts"]),
+        backoff=int(fields["backoff"]),
+        timeout=None if fields["timeout"] is None else int(fields["timeout"]),
+        priority=int(fields["priority"]),
+        batch=_text(fields["batch"]),
+        at_ms=int(fields["at"]),
+    )
+
+
+def _text(value: bytes | None) -> str | None:
+    return None if value is None else value.decode("utf-8", "replace")
