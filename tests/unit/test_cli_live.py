@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support.wait import wait_for
-from wpbg.cli.live import FAST, KEPT_LINES, LiveLine, clock, coloured, readable
+from wpbg.cli.live import FAST, KEPT_LINES, SUMMED_UP, Flood, LiveLine, clock, coloured
 from wpbg.errors import QueueUnreachable
 from wpbg.ledger import Ledger
 
@@ -70,13 +70,19 @@ def test_lines_scroll_above_the_last_one() -> None:
     assert said.endswith("\x1b[2K"), "the last line is gone in the end"
 
 
-def test_a_flood_of_good_news_is_summed_up() -> None:
+def test_a_flood_of_good_news_is_summed_up_now_and_then() -> None:
     good = [f"2026-11-22T22:00:00Z job.completed id={number}" for number in range(100)]
     bad = "2026-11-22T22:00:00Z job.failed id=7"
-    assert readable(good[:FAST]) == good[:FAST]
-    told = readable([*good, bad])
-    assert told[0] == bad
-    assert "100 completed jobs" in told[1]
+    flood = Flood()
+    assert flood.told(good[:FAST], 0.0, False) == good[:FAST]
+    summary, last = flood.told([*good, bad], 0.1, False)
+    assert last == bad
+    assert "100 completed jobs" in summary
+    assert flood.told(good, 0.2, False) == []
+    assert flood.told([], 0.3, False) == []
+    assert "100 completed jobs" in flood.told([], 0.2 + SUMMED_UP, False)[0]
+    flood.told(good, 5.0, False)
+    assert flood.told(good[:1], 5.1, True)[-1] == good[0]
 
 
 def test_a_bar_where_there_is_an_end_to_come_to() -> None:

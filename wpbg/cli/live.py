@@ -31,6 +31,9 @@ PAUSE = 0.05
 FAST = 25
 """Lines in one load that nobody can read any more."""
 
+SUMMED_UP = 2.0
+"""Seconds between two words about lines that were left out."""
+
 ASK_EVERY = 1.0
 """Seconds between two questions to the database; more where it takes long to answer."""
 
@@ -54,7 +57,7 @@ class LiveLine:
         self._dropped = 0
         self._changed = threading.Condition()
         self._closing = threading.Event()
-        self._broken = False
+        self._flood = Flood()
 
     def write(self, line: str) -> None:
         """A line of the log."""
@@ -97,10 +100,8 @@ class LiveLine:
     # -- drawing ---------------------------------------------------------------------------------------------
 
     def _draw(self) -> None:
-        try:
+        with contextlib.suppress(Exception):  # Whatever a terminal comes up with: the work goes on, and its log.
             self._draw_until_closed()
-        except Exception:  # Whatever a terminal or rich comes up with: the work goes on, and its log does.
-            self._broken = True
         while not (self._closing.is_set() and not self._lines):
             self._write_plainly()
 
@@ -120,15 +121,14 @@ class LiveLine:
                 with self._changed:
                     if not self._lines and not self._closing.is_set():
                         self._changed.wait(FRAME)
-                lines = self._take()
-                if lines:
-                    live.update(self._line())
-                    screen.print(Text("\n").join(map(coloured, readable(lines))), soft_wrap=True)
-                    self._closing.wait(PAUSE)
-                elif self._closing.is_set():
+                lines, ending = self._take(), self._closing.is_set()
+                told = self._flood.told(lines, time.monotonic(), ending)
+                if told:
+                    screen.print(Text("\n").join(map(coloured, told)), soft_wrap=True)
+                live.update(self._line(), refresh=True)
+                if ending and not self._lines:
                     return
-                else:
-                    live.update(self._line(), refresh=True)
+                self._closing.wait(PAUSE)
 
     def _take(self) -> list[str]:
         with self._changed:
@@ -172,13 +172,21 @@ def clock(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def readable(lines: Sequence[str]) -> list[str]:
-    """What a person can follow: of a flood, not every job that went well. The live line counts them."""
-    if len(lines) <= FAST:
-        return list(lines)
-    told = [line for line in lines if " job.completed " not in line]
-    left_out = len(lines) - len(told)
-    return [*told, f"({left_out} completed jobs in {PAUSE:g} s are not shown one by one.)"] if left_out else told
+class Flood:
+    """Keeps what a person can follow: of a flood of lines, not every job that went well. The live line counts them."""
+
+    def __init__(self) -> None:
+        self._left_out = 0
+        self._said_at = float("-inf")
+
+    def told(self, lines: Sequence[str], now: float, ending: bool) -> list[str]:
+        """The lines to show of a load; now and then, and in the end, how many were left out."""
+        told = [line for line in lines if " job.completed " not in line] if len(lines) > FAST else list(lines)
+        self._left_out += len(lines) - len(told)
+        if self._left_out and (ending or now >= self._said_at + SUMMED_UP):
+            told.insert(0, f"({self._left_out:,} completed jobs came too fast to be shown one by one.)")
+            self._left_out, self._said_at = 0, now
+        return told
 
 
 def coloured(line: str) -> Text:
