@@ -8,8 +8,8 @@ from contextlib import ExitStack
 import pytest
 
 from tests.contract.bench import DatabaseBench
-from tests.contract.housekeeping import Busy, Outages, Pruning, Rescuing
 from tests.contract.holding import Holding
+from tests.contract.housekeeping import Busy, Outages, Pruning, Rescuing
 from tests.contract.leasing import Leasing
 from tests.contract.putting import Putting, Reserving, Unique
 from tests.contract.settling import Settling
