@@ -18,7 +18,7 @@ final class Schema {
 	/**
 	 * Goes up with every change of the tables. The older Async Background Worker's last one was 17.
 	 */
-	const VERSION = 20;
+	const VERSION = 21;
 
 	/**
 	 * The network's option that holds the version of its tables; on a site that is no network, the site's.
@@ -179,6 +179,7 @@ final class Schema {
 			'callback'         => self::NAME . ' NULL',
 			'unique_key'       => self::NAME . ' NULL',
 			'unique_hash'      => 'char(64) ' . self::ASCII . ' NULL',
+			'external_id'      => 'varchar(64) ' . self::ASCII . ' NULL',
 			'progress_done'    => 'bigint NULL',
 			'progress_total'   => 'bigint NULL',
 			'progress_message' => self::TEXT . ' NULL',
@@ -199,6 +200,7 @@ final class Schema {
 		return array(
 			'PRIMARY'     => 'PRIMARY KEY  (id)',
 			'unique_hash' => 'UNIQUE KEY unique_hash (unique_hash)',
+			'external_id' => 'UNIQUE KEY external_id (external_id)',
 			'claim'       => 'KEY claim (status, queue, priority, id)',
 			'due'         => 'KEY due (status, due_at)',
 			'batch'       => 'KEY batch (batch, status)',
