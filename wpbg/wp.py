@@ -109,7 +109,7 @@ class WpCli:
         return {**os.environ, "WP_CLI_DISABLE_AUTO_CHECK_UPDATE": "1", **self.env}
 
     def serve_argv(self, url: str | None = None, shell: bool = False) -> list[str]:
-        """The command line of a PHP process with the bridge in it; with `shell`, one that waits for `SERVE` on stdin."""
+        """The command line of a PHP process with the bridge in it; with `shell`, one that reads `SERVE` on stdin."""
         command = ["shell", "--basic"] if shell else ["eval", SERVE]
         return self.argv(*command, f"--exec={WORKER_EXEC}", url=url)
 

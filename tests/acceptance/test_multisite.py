@@ -32,7 +32,8 @@ def test_a_plugin_that_only_one_blog_has_is_there_for_its_jobs(multisite: Site) 
     """The process boots the job's blog; switching to it later would not load its plugins."""
     folder = multisite.path / "wp-content/plugins/only-here"
     folder.mkdir()
-    (folder / "only-here.php").write_text("<?php\n/* Plugin Name: Only here */\nfunction only_here() { return 'here'; }\n")
+    code = "<?php\n/* Plugin Name: Only here */\nfunction only_here() { return 'here'; }\n"
+    (folder / "only-here.php").write_text(code)
     url = multisite.eval_php("echo get_site_url( 2 );")
     multisite.wp("plugin", "activate", "only-here", f"--url={url}")
     job = multisite.enqueue("only_here", url=url)

@@ -52,7 +52,7 @@ def test_a_row_that_has_failed_before_has_its_remaining_attempts(maria71: Site) 
 def test_a_payload_that_nobody_can_read_fails_with_the_reason_and_the_next_job_runs(maria71: Site) -> None:
     maria71.mu_plugin("callback", CALLBACK)
     cut = _insert_by_hand(maria71)
-    maria71.query(f"UPDATE {maria71.jobs} SET payload = %s, max_attempts = 1 WHERE id = %s", (b"O:8:\"stdCl", cut))
+    maria71.query(f"UPDATE {maria71.jobs} SET payload = %s, max_attempts = 1 WHERE id = %s", (b'O:8:"stdCl', cut))
     fine = _insert_by_hand(maria71)
     maria71.wpbg("listen", "--stop-when-empty", check=True)
     assert maria71.job(cut)["status"] == "failed"

@@ -82,7 +82,8 @@ def test_payload_round_trip(site: Site) -> None:
     site.mu_plugin("round-trip", VALUES)
     job = site.eval_php(
         "ini_set( 'memory_limit', '512M' );"
-        "$id = add_async_job( (object) array( 'function' => 'round_trip_compare', 'user_data' => round_trip_values() ) );"
+        "$job = array( 'function' => 'round_trip_compare', 'user_data' => round_trip_values() );"
+        "$id  = add_async_job( (object) $job );"
         "echo is_wp_error( $id ) ? $id->get_error_message() : $id;"
     )
     assert job.isdigit(), job
@@ -99,9 +100,9 @@ def test_payload_round_trip(site: Site) -> None:
 def test_every_way_to_name_a_callback(site: Site) -> None:
     site.mu_plugin(
         "ways",
-        "class Way { public $k = 5; public static function stat( $d ) { return \"static $d\"; }"
-        " public function meth( $d ) { return \"method $d {$this->k}\"; } }"
-        "function way( $d ) { return \"function $d\"; }"
+        'class Way { public $k = 5; public static function stat( $d ) { return "static $d"; }'
+        ' public function meth( $d ) { return "method $d {$this->k}"; } }'
+        'function way( $d ) { return "function $d"; }'
         "add_action( 'way_hook', function ( $d ) { echo \"hook $d\"; } );",
     )
     ids = site.eval_php(

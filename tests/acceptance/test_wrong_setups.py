@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 from pathlib import Path
 
@@ -135,11 +134,9 @@ def test_not_a_number_in_wp_config(sqlite71: Site) -> None:
 
 
 def test_a_full_log_disk_stops_no_work(sqlite71: Site) -> None:
-    if not os.path.exists("/dev/full"):
-        pytest.fail("/dev/full is missing")
     sqlite71.mu_plugin("quick", "function quick() { return 1; }")
     job = sqlite71.enqueue("quick")
-    with open("/dev/full", "w") as full:
+    with Path("/dev/full").open("w") as full:
         done = subprocess.run(
             sqlite71.wpbg_argv("listen", "--stop-when-empty"), env=sqlite71.env, stdout=full, stderr=full, timeout=60
         )

@@ -79,9 +79,7 @@ ENDS = {
     "switches_locale": End("completed", result="Asia/Tokyo"),
     "closes_database": End("completed", result=True),
     "shutdown_prints": End("completed", says="printed at shutdown", result="registered", in_loop=""),
-    "shutdown_fails": End(
-        "completed", says="another_function_that_does_not_exist", result="done before", in_loop=""
-    ),
+    "shutdown_fails": End("completed", says="another_function_that_does_not_exist", result="done before", in_loop=""),
     "returns_unserializable": End(
         "completed", result={"fine": 1, "handle": None, "number": 0, "text": "\ufffd"}, note="as JSON in full"
     ),

@@ -49,7 +49,9 @@ function probe( $n ) {
         'cached'    => wp_cache_get( 'left', 'faults' ),
         'post'      => array( isset( $_POST['left'] ), $_SERVER['REQUEST_METHOD'] ?? null, isset( $GLOBALS['post'] ) ),
         'database'  => $wpdb->get_var( 'SELECT 7' ),
-        'uncommitted' => $wpdb->get_var( "SELECT option_value FROM {$wpdb->options} WHERE option_name = 'left_in_transaction'" ),
+        'uncommitted' => $wpdb->get_var(
+            "SELECT option_value FROM {$wpdb->options} WHERE option_name = 'left_in_transaction'"
+        ),
     );
 }
 """
@@ -112,7 +114,7 @@ def _enqueue_all(site: Site) -> list[str]:
 
 
 def test_every_fault_has_an_end() -> None:
-    assert FAULTS == sorted(ENDS)
+    assert sorted(ENDS) == FAULTS
 
 
 @pytest.mark.timeout(300)

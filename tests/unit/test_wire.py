@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import struct
 import zlib
@@ -38,7 +39,7 @@ def read(data: bytes, cuts: list[int] | None = None) -> tuple[bytes, list[Messag
     reader = FrameReader(MARK)
     events = []
     edges = [0, *sorted(min(cut, len(data)) for cut in cuts or []), len(data)]
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in itertools.pairwise(edges):
         events += reader.feed(data[start:end])
     events += reader.finish()
     printed = b"".join(event.data for event in events if isinstance(event, Printed))
