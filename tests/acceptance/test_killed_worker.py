@@ -51,7 +51,8 @@ def test_a_worker_that_comes_back_late_changes_nothing(request: pytest.FixtureRe
     site.mu_plugin(
         "slow",
         "function slow( $file ) { file_put_contents( $file, 'x', FILE_APPEND );"
-        ' $first = 1 === background_job()->attempt; while ( $first && ! file_exists( "$file.go" ) ) { usleep( 20000 ); }'
+        " $first = 1 === background_job()->attempt;"
+        ' while ( $first && ! file_exists( "$file.go" ) ) { usleep( 20000 ); }'
         " return $first ? 'late' : 'in time'; }",
     )
     trace = site.folder / "trace"
