@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeAlias
 
 import click
 
@@ -13,17 +13,21 @@ from wpbg.cli.options import Size, Target, site_options
 from wpbg.cli.show import terminal
 from wpbg.errors import SiteError
 from wpbg.job import Ending
+from wpbg.lanes import in_front_of
 from wpbg.ledger import Ledger
 from wpbg.lifetimes import runner_maker
 from wpbg.log import Log
 from wpbg.opcache import OpcacheFolder
 from wpbg.pool import Pool, PoolOptions
+from wpbg.queues.base import Queue
 from wpbg.queues.database import DatabaseQueue
 from wpbg.queues.settings import DatabaseSettings
 from wpbg.runners.persistent import Recycling
 from wpbg.settings import WorkerSettings, debug, worker_settings
 from wpbg.site import Site
 from wpbg.worker import Control
+
+QueueFor: TypeAlias = Callable[[], Queue]
 
 LISTEN_EPILOG = """\b
 Examples:
@@ -254,7 +258,7 @@ def build(site: Site, mode: str, flags: Flags, log: Log, once: bool = False) -> 
     )
     return Pool(
         options,
-        _queues(database, settings, flags.lease),
+        _queues(site, database, settings, flags.lease, log),
         runner_maker(site, mode, settings.time_limit, recycling, log),
         Ledger(database),
         Control(idle_max=settings.idle_max, between=settings.between),
@@ -262,11 +266,14 @@ def build(site: Site, mode: str, flags: Flags, log: Log, once: bool = False) -> 
     )
 
 
-def _queues(database: DatabaseSettings, settings: WorkerSettings, lease: float) -> Callable[[], DatabaseQueue]:
-    return lambda: DatabaseQueue(
-        database,
-        settings.queues,
-        lease_ms=round(lease * 1000),
-        skip_lock=settings.skip_lock,
-        retention_ms=settings.retention_ms,
+def _queues(site: Site, database: DatabaseSettings, settings: WorkerSettings, lease: float, log: Log) -> QueueFor:
+    lane = in_front_of(site, log)
+    return lambda: lane(
+        DatabaseQueue(
+            database,
+            settings.queues,
+            lease_ms=round(lease * 1000),
+            skip_lock=settings.skip_lock,
+            retention_ms=settings.retention_ms,
+        )
     )

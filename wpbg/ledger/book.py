@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from wpbg.job import Status
@@ -30,12 +30,20 @@ class Ledger:
     """What is in the tables, as `wpbg jobs`, `queues`, `workers` and `status` show it.
 
     Everything that goes wrong with the server is a `QueueUnreachable`; the next call connects
-    anew. `clock` replaces the database's own.
+    anew. `clock` replaces the database's own. `outside` is asked for jobs that are not in the
+    tables yet: those that wait in a broker.
     """
 
-    def __init__(self, settings: DatabaseSettings, *, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        settings: DatabaseSettings,
+        *,
+        clock: Clock | None = None,
+        outside: Callable[[str], View | None] = lambda job_id: None,
+    ) -> None:
         self.database = open_database(settings)
         self._clock = clock
+        self._outside = outside
         self._desk = JobDesk(self.database)
         self._shown_since_ms: int | None = None
 
@@ -67,7 +75,13 @@ class Ledger:
 
     def get_job(self, job_id: str) -> View:
         """Everything about a job. Raises `NoSuchJob`."""
-        return views.job_details(self._row(job_id))
+        try:
+            return {**views.job_details(self._row(job_id)), "id": job_id.strip()}
+        except NoSuchJob:
+            waiting = self._outside(job_id)
+            if waiting is None:
+                raise
+            return waiting
 
     def job_log(self, job_id: str) -> list[View]:
         """Its attempts, oldest first: worker, times, ending, error, output. Raises `NoSuchJob`."""
@@ -75,11 +89,14 @@ class Ledger:
 
     def states(self, job_ids: Sequence[str]) -> dict[str, View]:
         """Status and progress of many jobs, by id; of those that exist."""
-        asked = {number: job_id for job_id in job_ids if (number := row_id(job_id)) is not None}
+        asked = {number: job_id for job_id in job_ids if (number := self._desk.number(job_id)) is not None}
         numbers, found = sorted(asked), {}
         for start in range(0, len(numbers), CHUNK):
             for row in self.database.rows("job_states", ids=numbers[start : start + CHUNK]):
                 found[asked[row["id"]]] = views.job_state(row)
+        for job_id in job_ids:
+            if job_id not in found and (waiting := self._outside(job_id)) is not None:
+                found[job_id] = waiting
         return found
 
     def ended_since(self, status: Status, since_ms: int, queue: str | None = None) -> int:
@@ -107,7 +124,7 @@ class Ledger:
         return self._desk.delete_finished(status, before_ms)
 
     def _row(self, job_id: str) -> Row:
-        number = row_id(job_id)
+        number = self._desk.number(job_id)
         rows = self.database.rows("job", id=number) if number is not None else []
         if not rows:
             self._desk.state(job_id)  # raises, with its words

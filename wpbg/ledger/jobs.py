@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from wpbg.errors import WpbgError
 from wpbg.job import Status
 from wpbg.queues.connection import Database, Duplicate, Row
 from wpbg.queues.records import unique_hash
+
+OUTSIDE = re.compile(r"([0-9a-f]{32})-[bg]")
+"""The beginning of an id that a job got on its way through a broker."""
 
 CHUNK = 500
 """Rows that one statement changes at most."""
@@ -37,9 +41,17 @@ class JobDesk:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    def number(self, job_id: str) -> int | None:
+        """The number of a job's row: its id, or looked up by the id that it was given outside of the table."""
+        outside = OUTSIDE.match(job_id.strip())
+        if outside is None:
+            return row_id(job_id)
+        rows = self._database.rows("by_external_id", external_id=outside[1])
+        return int(rows[0]["id"]) if rows else None
+
     def state(self, job_id: str) -> Row:
         """Queue, status, unique key and token of a job. Raises `NoSuchJob`."""
-        number = row_id(job_id)
+        number = self.number(job_id)
         rows = self._database.rows("job_state", id=number) if number is not None else []
         if not rows:
             raise NoSuchJob(

@@ -78,9 +78,9 @@ class BeanstalkdLane:
     def _put(client: greenstalk.Client[bytes], body: bytes, priority: int) -> int:
         return client.put(body, priority=priority, ttr=TTR)
 
-    def peek(self, queue: str, native: int) -> bytes | None:
+    def peek(self, native: int) -> bytes | None:
         """The body of a job that waits, or None."""
-        return self._ask(queue, self._peek, native)
+        return self._ask("default", self._peek, native)
 
     @staticmethod
     def _peek(client: greenstalk.Client[bytes], native: int) -> bytes | None:

@@ -113,6 +113,10 @@ class GearmanLane:
             _receive(connection, constants.JOB_CREATED)
         return "g"
 
+    def peek(self, native: int) -> bytes | None:
+        """Gearman shows nothing of what waits in it."""
+        return None
+
     def waiting(self, queues: Sequence[str]) -> int:
         """What no worker has yet, on every server that answers."""
         wanted = {name for queue in queues for name in self.functions(queue)}

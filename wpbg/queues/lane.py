@@ -53,6 +53,9 @@ class Lane(Protocol):
     def put(self, queue: str, body: bytes, priority: int) -> str:
         """Hand a body in; what its place is called (the end of the job's id)."""
 
+    def peek(self, native: int) -> bytes | None:
+        """The body that waits at this place; None where there is none, or where the broker does not tell."""
+
     def waiting(self, queues: Sequence[str]) -> int:
         """How many bodies are ready."""
 

@@ -266,6 +266,9 @@ WHERE status = 'failed' AND due_at <= :now AND unique_key IS NOT NULL AND (:queu
 ORDER BY id
 LIMIT :limit
 
+-- by_external_id --
+SELECT id FROM {jobs} WHERE external_id = :external_id
+
 -- job_state --
 SELECT id, queue, status, unique_key, lease_token, cancel_requested FROM {jobs} WHERE id = :id
 

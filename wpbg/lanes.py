@@ -1,0 +1,114 @@
+"""Which fast lane a site has, and what is known of jobs that are still in it."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Callable
+from datetime import datetime, timezone
+from typing import Any
+
+from wpbg.errors import QueueUnreachable, SiteError, UsageError
+from wpbg.log import Log
+from wpbg.queues.base import Queue
+from wpbg.queues.database import DatabaseQueue
+from wpbg.queues.envelope import BadEnvelope, Envelope, Seal
+from wpbg.queues.lane import Lane, LaneQueue
+from wpbg.site import Site
+
+BACKENDS = ("database", "beanstalkd", "gearman")
+
+DEFAULT_BEANSTALKD = "127.0.0.1:11300"
+DEFAULT_GEARMAN = ("127.0.0.1:4730",)
+
+OUTSIDE = re.compile(r"(?P<id>[0-9a-f]{32})-(?:b(?P<native>\d+)|g)")
+"""An id of a job that went through a broker."""
+
+
+def in_front_of(site: Site, log: Log | None = None) -> Callable[[DatabaseQueue], Queue]:
+    """What puts the site's fast lane, if it has one, in front of the table's queue."""
+    make = lane_maker(site)
+    if make is None:
+        return lambda table: table
+    seal = Seal(bytes.fromhex(site.lane["seal"]))
+    return lambda table: LaneQueue(table, make(), seal, log)
+
+
+def lane_maker(site: Site) -> Callable[[], Lane] | None:
+    """How a connection to the site's broker is made; None when it has none. Raises `UsageError`, `SiteError`."""
+    told = site.lane
+    backend = str(told["backend"] or "database")
+    if backend not in BACKENDS:
+        raise UsageError(f"ABW_BACKEND is {backend!r} in wp-config.php: it is one of {', '.join(BACKENDS)}.")
+    if backend == "database":
+        return None
+    if not told["seal"]:
+        raise SiteError("The plugin on the site is older than this wpbg and knows no brokers: run `wpbg install`.")
+    if backend == "beanstalkd":
+        from wpbg.queues.beanstalkd import BeanstalkdLane
+
+        address = str(told["beanstalkd"] or DEFAULT_BEANSTALKD)
+        return lambda: BeanstalkdLane(address, told["salt"])
+    from wpbg.queues.gearman import GearmanLane
+
+    servers = gearman_servers(told["gearman"])
+    shared = str(site.constants.get("ABW_QUEUE_NAME") or "default")
+    return lambda: GearmanLane(servers, told["task_salt"], told["salt"], shared)
+
+
+def gearman_servers(told: Any) -> tuple[str, ...]:
+    """`$gearman_servers` in the forms that WP Minions and WP Gears take: a list, or text with commas."""
+    if isinstance(told, dict):
+        told = list(told.values())
+    if isinstance(told, str):
+        told = told.split(",")
+    servers = tuple(str(server).strip() for server in told or () if str(server).strip())
+    return servers or DEFAULT_GEARMAN
+
+
+def waiting_outside(site: Site) -> Callable[[str], dict[str, Any] | None]:
+    """Asks the broker for a job that is not in the table yet; what is known of it, or None."""
+
+    def look(job_id: str) -> dict[str, Any] | None:
+        found = OUTSIDE.fullmatch(job_id)
+        if found is None or found["native"] is None or site.lane["backend"] != "beanstalkd":
+            return None
+        make = lane_maker(site)
+        assert make is not None
+        with contextlib.closing(make()) as lane:
+            body = lane.peek(int(found["native"]))
+        if body is None:
+            return None
+        try:
+            envelope = Seal(bytes.fromhex(site.lane["seal"])).open(body)
+        except BadEnvelope:
+            return None
+        return _view(job_id, envelope) if envelope.id == found["id"] else None
+
+    def quietly(job_id: str) -> dict[str, Any] | None:
+        with contextlib.suppress(QueueUnreachable):
+            return look(job_id)
+        return None
+
+    return quietly
+
+
+def _view(job_id: str, envelope: Envelope) -> dict[str, Any]:
+    """A job that waits in its broker, as `jobs get` shows it."""
+    at = datetime.fromtimestamp(envelope.at_ms / 1000, tz=timezone.utc)
+    created = at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    nothing = dict.fromkeys(("started_at", "finished_at", "runtime_ms", "worker", "result", "error", "progress"))
+    return {
+        "id": job_id,
+        "queue": envelope.queue,
+        "callback": envelope.callback or "",
+        "status": "queued",
+        "attempts": 0,
+        "max_attempts": envelope.max_attempts,
+        "priority": envelope.priority,
+        "batch": envelope.batch,
+        "created_at": created,
+        "available_at": created,
+        **nothing,
+        "output": "",
+    }
