@@ -177,8 +177,6 @@ def _signature(source: str | None) -> Signature | None:
 
 def _confirm(entry: Entry, signature: Signature) -> bool:
     """Whether the entry was compiled from the source as it is now; then that is noted."""
-    if entry.seen is not None:
-        return False  # It is the entry that we know, and its source was another.
     try:
         found = os.lstat(entry.path)
     except OSError:
