@@ -71,11 +71,12 @@ def waiting_outside(site: Site) -> Callable[[str], dict[str, Any] | None]:
 
     def look(job_id: str) -> dict[str, Any] | None:
         found = OUTSIDE.fullmatch(job_id)
-        if found is None or found["native"] is None or site.lane["backend"] != "beanstalkd":
-            return None
         make = lane_maker(site)
-        assert make is not None
+        if found is None or make is None:
+            return None
         with contextlib.closing(make()) as lane:
+            if found["native"] is None:
+                return dict(_SPARSE, id=job_id) if lane.knows(found["id"]) else None
             body = lane.peek(int(found["native"]))
         if body is None:
             return None
@@ -93,11 +94,22 @@ def waiting_outside(site: Site) -> Callable[[str], dict[str, Any] | None]:
     return quietly
 
 
+_NOTHING = dict.fromkeys(("started_at", "finished_at", "runtime_ms", "worker", "result", "error", "progress"))
+
+_SPARSE = {
+    **dict.fromkeys(("queue", "callback", "max_attempts", "priority", "batch", "created_at", "available_at")),
+    "status": "queued",
+    "attempts": 0,
+    **_NOTHING,
+    "output": "",
+}
+"""All that Gearman tells of a job that waits in it: that it is there."""
+
+
 def _view(job_id: str, envelope: Envelope) -> dict[str, Any]:
     """A job that waits in its broker, as `jobs get` shows it."""
     at = datetime.fromtimestamp(envelope.at_ms / 1000, tz=timezone.utc)
     created = at.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    nothing = dict.fromkeys(("started_at", "finished_at", "runtime_ms", "worker", "result", "error", "progress"))
     return {
         "id": job_id,
         "queue": envelope.queue,
@@ -109,6 +121,6 @@ def _view(job_id: str, envelope: Envelope) -> dict[str, Any]:
         "batch": envelope.batch,
         "created_at": created,
         "available_at": created,
-        **nothing,
+        **_NOTHING,
         "output": "",
     }

@@ -89,6 +89,10 @@ class BeanstalkdLane:
         except greenstalk.NotFoundError:
             return None
 
+    def knows(self, unique: str) -> bool:
+        """beanstalkd finds jobs by their place only: see `peek`."""
+        return False
+
     def waiting(self, queues: Sequence[str]) -> int:
         counts = [self._ask(queue, self._ready, tube_name(self._salt, queue)) for queue in queues]
         return sum(counts)

@@ -24,6 +24,9 @@ TIMEOUT = 5.0
 
 DEFAULT_PORT = 4730
 
+GET_STATUS_UNIQUE, STATUS_RES_UNIQUE = 41, 42
+"""Packets that gearmand has and the library does not name."""
+
 SUBMIT = {-1: constants.SUBMIT_JOB_HIGH_BG, 0: constants.SUBMIT_JOB_BG, 1: constants.SUBMIT_JOB_LOW_BG}
 
 
@@ -116,6 +119,16 @@ class GearmanLane:
     def peek(self, native: int) -> bytes | None:
         """Gearman shows nothing of what waits in it."""
         return None
+
+    def knows(self, unique: str) -> bool:
+        """Whether a job with this unique key waits on one of the servers."""
+        for server in self._servers:
+            with self._guard(server, self._shared):
+                connection = self._connection(server, self._shared)
+                _send(connection, GET_STATUS_UNIQUE, unique.encode())
+                if _receive(connection, STATUS_RES_UNIQUE).getArgument(1) == b"1":
+                    return True
+        return False
 
     def waiting(self, queues: Sequence[str]) -> int:
         """What no worker has yet, on every server that answers."""

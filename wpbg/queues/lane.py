@@ -56,6 +56,9 @@ class Lane(Protocol):
     def peek(self, native: int) -> bytes | None:
         """The body that waits at this place; None where there is none, or where the broker does not tell."""
 
+    def knows(self, unique: str) -> bool:
+        """Whether a job of this id waits; False where the broker does not tell."""
+
     def waiting(self, queues: Sequence[str]) -> int:
         """How many bodies are ready."""
 
