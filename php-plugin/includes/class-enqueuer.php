@@ -131,8 +131,9 @@ final class Enqueuer {
 		}
 		$written = array();
 		if ( null === $chunk[0]->options->unique ) {
-			$written = Job_Writer::insert( $chunk );
-			array_push( $ids, ...$written );
+			$before = count( $ids );
+			Intake::add( $chunk, $ids );
+			$written = array_slice( $ids, $before );
 		} else {
 			foreach ( $chunk as $job ) {
 				list( $id, $is_new ) = Job_Writer::insert_unique( $job );
@@ -168,7 +169,9 @@ final class Enqueuer {
 			$is_new = true;
 			Schema::ensure();
 			if ( null === $job->options->unique ) {
-				list( $id ) = Job_Writer::insert( array( $job ) );
+				$ids = array();
+				Intake::add( array( $job ), $ids );
+				list( $id ) = $ids;
 			} else {
 				list( $id, $is_new ) = Job_Writer::insert_unique( $job );
 			}

@@ -155,6 +155,15 @@ final class Job_Options {
 	}
 
 	/**
+	 * Whether the job has to wait for its time.
+	 *
+	 * @return bool
+	 */
+	public function is_later() {
+		return $this->delay_ms > 0 || null !== $this->run_at_ms && $this->run_at_ms > microtime( true ) * 1000;
+	}
+
+	/**
 	 * Whether an option was given a value.
 	 *
 	 * @param mixed $value Its value.

@@ -86,7 +86,7 @@ final class Job_Process {
 		$level = ob_get_level();
 		ob_start( array( $this, 'on_output' ), 1 ); // Passed on as it comes: a process that is killed has told all it printed.
 		$this->arm( (int) ( $head['timeout'] ?? 0 ) );
-		$outcome = Job_Runner::run( $payload, (int) ( $head['blog_id'] ?? 0 ) );
+		$outcome = Job_Runner::run( $payload, $head );
 		if ( ! $this->channel->is_mine() ) {
 			// A child that the callback forked came back here. Its parent tells the outcome.
 			Bridge::leave( 0 );

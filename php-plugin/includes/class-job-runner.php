@@ -41,14 +41,16 @@ final class Job_Runner {
 	/**
 	 * Runs the job.
 	 *
-	 * @param string $payload What was serialized.
-	 * @param int    $blog    The blog that enqueued it; 0 is any.
+	 * @param string $payload What was serialized, or the signed body it came in.
+	 * @param array  $head    What the worker says of it: `blog_id`, the blog that enqueued it, 0 is any; `external_id`
+	 *                        and `payload_mac`, where it came through a broker.
 	 * @return array The outcome: `status` completed or failed, `result`, `note`, `error`.
 	 */
-	public static function run( $payload, $blog = 0 ) {
+	public static function run( $payload, array $head = array() ) {
 		self::$label = '';
 		try {
-			self::go_to( $blog );
+			$payload = Envelope::payload_of( $head, $payload );
+			self::go_to( (int) ( $head['blog_id'] ?? 0 ) );
 			$job         = self::open( $payload );
 			self::$label = self::label( $job );
 			return self::completed( self::call( $job ) );
@@ -122,7 +124,7 @@ final class Job_Runner {
 		$data = $job->user_data ?? null;
 		if ( isset( $job->hook ) ) {
 			$result = null;
-			do_action( $job->hook, $data );
+			do_action( $job->hook, $data, $job );
 		} else {
 			self::check( $job->function, $hook );
 			$result = call_user_func( $job->function, $data );
@@ -188,13 +190,26 @@ final class Job_Runner {
 			'status' => 'failed',
 			'halt'   => $thrown instanceof Halt ? strtolower( substr( strrchr( get_class( $thrown ), '\\' ), 1 ) ) : null,
 			'error'  => array(
-				'class'   => $thrown instanceof Wp_Die_Called ? 'wp_die' : get_class( $thrown ),
+				'class'   => self::class_of( $thrown ),
 				'message' => $thrown->getMessage(),
 				'file'    => $file,
 				'line'    => $line,
 				'trace'   => substr( self::trace( $thrown ), 0, self::MAX_TRACE ),
 			),
 		);
+	}
+
+	/**
+	 * The class of a failure, as people are shown it.
+	 *
+	 * @param \Throwable $thrown What was thrown.
+	 * @return string
+	 */
+	private static function class_of( \Throwable $thrown ) {
+		if ( $thrown instanceof Wp_Die_Called ) {
+			return 'wp_die';
+		}
+		return $thrown instanceof Forged_Job ? 'ForgedJob' : get_class( $thrown );
 	}
 
 	/**

@@ -22,7 +22,7 @@ final class Job_Writer {
 	 */
 	const ALWAYS_FITS = 1000000;
 
-	const COLUMNS = 'queue, payload, status, priority, max_attempts, backoff, timeout, available_at, due_at, blog_id, batch, callback, unique_key, unique_hash';
+	const COLUMNS = 'queue, payload, status, priority, max_attempts, backoff, timeout, available_at, due_at, blog_id, batch, callback, unique_key, unique_hash, external_id';
 
 	/**
 	 * Writes jobs in one statement: all or none.
@@ -64,6 +64,31 @@ final class Job_Writer {
 			throw new Write_Failed( __( 'jobs of the same unique key came and went faster than this one could be written', 'background-worker' ) );
 		}
 		return array( $found, false );
+	}
+
+	/**
+	 * Writes jobs that a broker may have as well, unless a worker has written them already.
+	 *
+	 * @param New_Job[] $jobs One or more, with external ids and without unique keys.
+	 * @return string[] Their ids, in order.
+	 * @throws Write_Failed When the database does not take them.
+	 */
+	public static function insert_uncertain( array $jobs ) {
+		self::write( 'INSERT IGNORE', $jobs );
+		$known = array_column( $jobs, 'external_id' );
+		// Inside a transaction of the caller's, a plain SELECT does not see what a worker has written since.
+		$lock = Database::is_sqlite() ? '' : ' LOCK IN SHARE MODE';
+		$list = implode( ',', array_map( array( Database::class, 'literal' ), $known ) );
+		$ids  = array_column( Database::rows( 'SELECT id, external_id FROM ' . Schema::jobs() . " WHERE external_id IN ({$list}){$lock}" ), 'id', 'external_id' );
+		if ( array_diff_key( array_flip( $known ), $ids ) ) {
+			throw new Write_Failed( __( 'the database did not keep the job', 'background-worker' ) );
+		}
+		return array_map(
+			static function ( $id ) use ( $ids ) {
+				return (string) $ids[ $id ];
+			},
+			$known
+		);
 	}
 
 	/**
@@ -142,6 +167,7 @@ final class Job_Writer {
 			Database::literal( $job->callback ),
 			Database::literal( $options->unique ),
 			Database::literal( $job->unique_hash() ),
+			Database::literal( $job->external_id ),
 		);
 		return '(' . implode( ',', $values ) . ')';
 	}

@@ -50,6 +50,20 @@ final class New_Job {
 	public $options;
 
 	/**
+	 * The id it has on the broker, which may have it; null for a job that no broker has.
+	 *
+	 * @var string|null
+	 */
+	public $external_id = null;
+
+	/**
+	 * What WP Minions would put on the wire for it, beside the blog: the hook and its arguments. Null for a function.
+	 *
+	 * @var array|null
+	 */
+	public $task = null;
+
+	/**
 	 * A job that calls a function.
 	 *
 	 * @param mixed       $job     An object or array with `function` and `user_data`.
@@ -85,7 +99,12 @@ final class New_Job {
 		if ( ! is_string( $hook ) || '' === trim( $hook ) ) {
 			throw new Bad_Argument( 'hook', sprintf( 'the name of a hook is needed, not %s.', Bad_Argument::show( $hook ) ) );
 		}
-		return new self( 'hook', $hook, $args, $queue, $options );
+		$job       = new self( 'hook', $hook, $args, $queue, $options );
+		$job->task = array(
+			'hook' => $hook,
+			'args' => $args,
+		);
+		return $job;
 	}
 
 	/**

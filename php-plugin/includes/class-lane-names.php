@@ -1,0 +1,86 @@
+<?php
+/**
+ * The names that a site's jobs have on a broker.
+ *
+ * @package Background_Worker
+ */
+
+namespace Background_Worker;
+
+/**
+ * Tubes and Gearman functions. They carry a salt, so that sites can share a server.
+ */
+final class Lane_Names {
+
+	/**
+	 * Bytes of a tube's name that beanstalkd takes.
+	 */
+	const MAX_TUBE = 200;
+
+	/**
+	 * What WP Gears and WP Minions call their function.
+	 */
+	const TASK = 'WP_Async_Task';
+
+	/**
+	 * The salt of our own names: WP_ASYNC_TASK_SALT, or 12 hex digits that no other site has.
+	 *
+	 * WP Minions defines an empty one where nobody chose any. On a shared server, that would be everybody's.
+	 *
+	 * @return string
+	 */
+	public static function salt() {
+		$chosen = defined( 'WP_ASYNC_TASK_SALT' ) ? (string) WP_ASYNC_TASK_SALT : '';
+		return '' === $chosen ? substr( hash_hmac( 'sha256', 'background-worker-lane', Envelope::key() ), 0, 12 ) : $chosen;
+	}
+
+	/**
+	 * The tube of a queue: `salt.queue`. A byte that beanstalkd does not allow in a name is `$` and two hex digits.
+	 *
+	 * @param string $queue The queue.
+	 * @return string
+	 */
+	public static function tube( $queue ) {
+		$name = preg_replace_callback(
+			'~[^A-Za-z0-9+/;._()-]~',
+			static function ( $found ) {
+				return sprintf( '$%02x', ord( $found[0] ) );
+			},
+			self::salt() . '.' . $queue
+		);
+		return substr( (string) $name, 0, self::MAX_TUBE );
+	}
+
+	/**
+	 * The Gearman function of a queue: `salt:wpbg:queue`.
+	 *
+	 * @param string $queue The queue.
+	 * @return string
+	 */
+	public static function gearman_function( $queue ) {
+		return self::salt() . ':wpbg:' . $queue;
+	}
+
+	/**
+	 * The Gearman function that is shared with WP Gears and WP Minions: `salt:WP_Async_Task`. Without a salt, theirs
+	 * is `:WP_Async_Task`, which is shared with every site on the server: only where theirs is in use, which defines
+	 * the constant, or is asked for.
+	 *
+	 * @return string|null
+	 */
+	public static function shared_function() {
+		if ( defined( 'WP_ASYNC_TASK_SALT' ) ) {
+			return WP_ASYNC_TASK_SALT . ':' . self::TASK;
+		}
+		return self::is_compatible() ? ':' . self::TASK : null;
+	}
+
+	/**
+	 * Whether wp_async_task_add() writes what WP Minions' own runner can read.
+	 *
+	 * @return bool
+	 */
+	public static function is_compatible() {
+		return defined( 'ABW_GEARMAN_COMPAT' ) && ABW_GEARMAN_COMPAT;
+	}
+}
