@@ -13,7 +13,7 @@ from wpbg.log import Log
 from wpbg.queues.base import Queue
 from wpbg.queues.database import DatabaseQueue
 from wpbg.queues.envelope import BadEnvelope, Envelope, Seal
-from wpbg.queues.lane import Lane, LaneQueue
+from wpbg.queues.lane import Lane, LaneQueue, Reach
 from wpbg.site import Site
 
 BACKENDS = ("database", "beanstalkd", "gearman")
@@ -31,7 +31,8 @@ def in_front_of(site: Site, log: Log | None = None) -> Callable[[DatabaseQueue],
     if make is None:
         return lambda table: table
     seal = Seal(bytes.fromhex(site.lane["seal"]))
-    return lambda table: LaneQueue(table, make(), seal, log)
+    reach = Reach(log)
+    return lambda table: LaneQueue(table, make(), seal, reach, log)
 
 
 def lane_maker(site: Site) -> Callable[[], Lane] | None:

@@ -7,6 +7,7 @@ is written has the broker deliver again; a crash after it finds the row there (`
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -65,15 +66,44 @@ class Lane(Protocol):
     def close(self) -> None: ...
 
 
+class Reach:
+    """Whether the broker can be reached, as one worker's connections have found it; said once, not by each."""
+
+    def __init__(self, log: Log | None = None) -> None:
+        self._log = log
+        self._lock = threading.Lock()
+        self._away_until = 0.0
+        self._said = False
+
+    @property
+    def away(self) -> bool:
+        """Whether it is left alone for now."""
+        return time.monotonic() < self._away_until
+
+    def lost(self, lane: str, error: QueueUnreachable) -> None:
+        with self._lock:
+            self._away_until = time.monotonic() + AWAY
+            said, self._said = self._said, True
+        if self._log and not said:
+            self._log.event("lane.lost", f"{error.message} Jobs come through the table meanwhile.", lane=lane)
+
+    def found(self, lane: str) -> None:
+        with self._lock:
+            said, self._said = self._said, False
+        if self._log and said:
+            self._log.event("lane.back", "It answers again.", lane=lane)
+
+
 class LaneQueue:
     """The table's queue with a broker in front of it. See `queues.base.Queue`."""
 
     capabilities = frozenset(Capability)
 
-    def __init__(self, table: DatabaseQueue, lane: Lane, seal: Seal, log: Log | None = None) -> None:
+    def __init__(
+        self, table: DatabaseQueue, lane: Lane, seal: Seal, reach: Reach | None = None, log: Log | None = None
+    ) -> None:
         self.table, self._lane, self._seal, self._log = table, lane, seal, log
-        self._away_until = 0.0
-        self._away_said = False
+        self._reach = reach or Reach(log)
         self._lane_first = True
         self._open_queues: tuple[str, ...] = ()
         self._looked_at = float("-inf")
@@ -91,7 +121,7 @@ class LaneQueue:
         return leases + (self._from_lane(limit - len(leases), worker) if len(leases) < limit else [])
 
     def _from_lane(self, limit: int, worker: str) -> list[Lease]:
-        if time.monotonic() < self._away_until:
+        if self._reach.away:
             return []
         queues = self._queues()
         if not queues:
@@ -99,9 +129,9 @@ class LaneQueue:
         try:
             taken = self._lane.take(queues, limit)
         except QueueUnreachable as error:
-            self._leave_alone(error)
+            self._reach.lost(self._lane.name, error)
             return []
-        self._is_back()
+        self._reach.found(self._lane.name)
         if not taken:
             return []
         good: list[Envelope] = []
@@ -114,7 +144,7 @@ class LaneQueue:
         try:
             self._lane.acknowledge(taken)
         except QueueUnreachable as error:
-            self._leave_alone(error)  # It delivers them again; their rows are known by then.
+            self._reach.lost(self._lane.name, error)  # It delivers them again; their rows are known by then.
         return leases
 
     def _set_aside(self, item: Taken, bad: BadEnvelope) -> None:
@@ -131,28 +161,15 @@ class LaneQueue:
             self._looked_at = now
         return self._open_queues
 
-    def _leave_alone(self, error: QueueUnreachable) -> None:
-        self._away_until = time.monotonic() + AWAY
-        if self._log and not self._away_said:
-            self._log.event(
-                "lane.lost", f"{error.message} Jobs come through the table meanwhile.", lane=self._lane.name
-            )
-        self._away_said = True
-
-    def _is_back(self) -> None:
-        if self._away_said and self._log:
-            self._log.event("lane.back", "It answers again.", lane=self._lane.name)
-        self._away_said = False
-
     def busy(self) -> bool:
         if self.table.busy():
             return True
-        if time.monotonic() < self._away_until:
+        if self._reach.away:
             return False
         try:
             return self._lane.waiting(self._queues()) > 0
         except QueueUnreachable as error:
-            self._leave_alone(error)
+            self._reach.lost(self._lane.name, error)
             return False
 
     def renew(self, leases: Sequence[Lease]) -> Renewal:
