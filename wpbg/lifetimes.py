@@ -18,10 +18,15 @@ DEFAULT_MAX_TIME = 3600.0
 """Seconds a persistent PHP process lives when nothing is said."""
 
 
-def runner_maker(site: Site, mode: str, time_limit: int, recycling: Recycling, log: Log) -> Callable[[], Runner]:
-    """What makes a runner for each slot. Raises `SiteError` when the site's PHP cannot do what `mode` needs."""
+def runner_maker(
+    site: Site, mode: str, time_limit: int, recycling: Recycling, log: Log, boot_failed: Callable[[int], None]
+) -> Callable[[], Runner]:
+    """What makes a runner for each slot. Raises `SiteError` when the site's PHP cannot do what `mode` needs.
+
+    `boot_failed` is told the exit code of a PHP process that ended before it was ready.
+    """
     lifetime = Lifetime(mode)
-    boot = _boot(site, lifetime)
+    boot = _boot(site, lifetime, boot_failed)
     if lifetime is Lifetime.RESTART:
         return lambda: RestartRunner(boot, time_limit)
     if lifetime is Lifetime.FORK:
@@ -34,15 +39,16 @@ def runner_maker(site: Site, mode: str, time_limit: int, recycling: Recycling, l
     return lambda: PersistentRunner(lifetime, boot, time_limit, limits, recycled)
 
 
-def _boot(site: Site, lifetime: Lifetime) -> BootFor:
+def _boot(site: Site, lifetime: Lifetime, failed: Callable[[int], None]) -> BootFor:
     wp = site.wp
 
     def boot(blog: int) -> Boot:
         url = site.blog_url(blog)
         if lifetime is Lifetime.LOOP:
             # The REPL's first line hands its stdin over; what follows are frames.
-            return Boot(wp.serve_argv(url, shell=True), wp.cwd, wp.environment(), f"{SERVE}\n".encode())
-        return Boot(wp.serve_argv(url), wp.cwd, wp.environment())
+            first = f"{SERVE}\n".encode()
+            return Boot(wp.serve_argv(url, shell=True), wp.cwd, wp.environment(), first, failed)
+        return Boot(wp.serve_argv(url), wp.cwd, wp.environment(), failed=failed)
 
     return boot
 

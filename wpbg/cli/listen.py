@@ -236,9 +236,10 @@ def build(site: Site, mode: str, flags: Flags, log: Log, once: bool = False) -> 
         concurrency=flags.concurrency,
         skip_lock=flags.skip_lock,
     )
+    boot_failed: Callable[[int], None] = lambda code: None  # noqa: E731
     if not flags.no_opcache:
         cache = OpcacheFolder.for_site(site.path, tell=lambda why: log.event("opcache.off", why))
-        site = replace(site, wp=cache.used_by(site.wp))
+        site, boot_failed = replace(site, wp=cache.used_by(site.wp)), cache.boot_failed
     database = DatabaseSettings.from_mapping(site.database)
     limits: dict[str, Any] = {"max_jobs": flags.max_jobs, "max_time": flags.max_time, "max_memory": flags.max_memory}
     recycling = Recycling()
@@ -259,7 +260,7 @@ def build(site: Site, mode: str, flags: Flags, log: Log, once: bool = False) -> 
     return Pool(
         options,
         _queues(site, database, settings, flags.lease, log),
-        runner_maker(site, mode, settings.time_limit, recycling, log),
+        runner_maker(site, mode, settings.time_limit, recycling, log, boot_failed),
         Ledger(database),
         Control(idle_max=settings.idle_max, between=settings.between),
         log,

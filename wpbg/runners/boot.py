@@ -16,12 +16,14 @@ from wpbg.runners.wire import MARKER
 
 @dataclass(frozen=True)
 class Boot:
-    """How it is started. `first` is what it reads on stdin before the frames (the REPL's first line)."""
+    """How it is started. `first` is what it reads on stdin before the frames (the REPL's first line); `failed` is
+    told the exit code of one that ended before it was ready."""
 
     argv: Sequence[str]
     cwd: Path
     env: Mapping[str, str]
     first: bytes = b""
+    failed: Callable[[int], None] = lambda code: None
 
 
 BootFor: TypeAlias = Callable[[int], Boot]
@@ -40,6 +42,8 @@ def start(how: Boot, hello: Mapping[str, Any], limits: Limits, on_start: Callabl
         process.send(how.first)
         greet(process, {"nonce": nonce.hex(), **hello}, limits)
     except BaseException:
+        if process.exit_code is not None:
+            how.failed(process.exit_code)
         process.kill()
         process.close()
         raise
