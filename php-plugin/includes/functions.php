@@ -12,11 +12,25 @@ use Background_Worker\Enqueuer;
 
 defined( 'ABSPATH' ) || exit;
 
+if ( did_action( 'plugins_loaded' ) ) {
+	require_once __DIR__ . '/task-functions.php';
+} else {
+	// WP Minions and WP Gears declare wp_async_task_add() without looking, and are loaded after this plugin.
+	add_action(
+		'plugins_loaded',
+		static function () {
+			require_once __DIR__ . '/task-functions.php';
+		},
+		PHP_INT_MIN
+	);
+}
+
 if ( ! function_exists( 'add_async_job' ) ) {
 	/**
 	 * Puts a job into a queue; a worker runs it soon, or when its options say.
 	 *
-	 * Nothing is written when an argument is bad. Called inside a database transaction, the job is part of it.
+	 * Nothing is written when an argument is bad. Called inside a database transaction, the job is part of it, unless
+	 * it goes to a broker (ABW_BACKEND): that has it at once and keeps it when the transaction is rolled back.
 	 *
 	 * @param object|array $job     `function`: what to call, any callable that serializes and that can be called in
 	 *                              this request, too (a name, 'Class::method', array( $object, 'method' )); a closure
@@ -71,20 +85,6 @@ if ( ! function_exists( 'wp_background_add_job' ) ) {
 	 */
 	function wp_background_add_job( $job, $queue = ABW_QUEUE_NAME, $options = array() ) {
 		return Enqueuer::add( $job, $queue, $options );
-	}
-}
-
-if ( ! function_exists( 'wp_async_task_add' ) ) {
-	/**
-	 * WP Gears' and WP Minions' way to add a job: a worker runs do_action( $hook, $args ).
-	 *
-	 * @param string $hook     The hook.
-	 * @param mixed  $args     What its callbacks get, anything serialize() takes.
-	 * @param string $priority 'high', 'normal' or 'low'.
-	 * @return bool Whether the job was added. The `background_worker_add_failed` action tells why it was not.
-	 */
-	function wp_async_task_add( $hook, $args = array(), $priority = 'normal' ) {
-		return Enqueuer::add_hook( $hook, $args, $priority );
 	}
 }
 

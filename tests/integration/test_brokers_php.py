@@ -6,14 +6,17 @@ import hashlib
 import hmac
 import json
 import re
+import shutil
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import phpserialize
 import pytest
 
 from tests.integration.enqueuing import CALLBACKS, JOB, answer
+from tests.support import php
 from tests.support.beanstalkd import Beanstalkd
 from tests.support.gearmand import Gearmand
 from tests.support.site import Site
@@ -75,10 +78,10 @@ def _open(body: bytes, key: str) -> dict[str, Any]:
     return {name.decode(): value for name, value in phpserialize.loads(found[2]).items()}
 
 
-def _log(site: Site, code: str) -> tuple[Any, list[str]]:
+def _log(site: Site, code: str, env: dict[str, str] | None = None) -> tuple[Any, list[str]]:
     """The answer, and the lines of PHP's error log that are ours."""
     code = f"global $wpdb; $table = $wpdb->base_prefix . 'bg_jobs'; {code}; echo \"\\n\", wp_json_encode( $answer );"
-    done = site.wp("eval-file", "-", input=f"<?php ini_set( 'error_log', '' ); {code}")
+    done = site.wp("eval-file", "-", input=f"<?php ini_set( 'error_log', '' ); {code}", env=env)
     before, _, said = done.stdout.rpartition("\n")
     assert before == ""
     return json.loads(said), [line for line in done.stderr.splitlines() if "Background Worker:" in line]
@@ -369,3 +372,187 @@ def test_names_and_keys_are_each_site_s_own(broker_site: Site, sites: Sites) -> 
 
 
 _SALTS = [f"{prefix}{kind}" for prefix in ("AUTH", "SECURE_AUTH") for kind in ("_KEY", "_SALT")]
+
+
+# --- Gearman --------------------------------------------------------------------------------------
+
+FUNCTION = "Background_Worker\\Lane_Names::gearman_function( 'default' )"
+
+
+def _gearman_servers(site: Site, servers: Any) -> None:
+    """$gearman_servers, as wp-config.php sets it."""
+    site.mu_plugin("servers", f"$GLOBALS['gearman_servers'] = {php.literal(servers)};")
+
+
+@pytest.fixture
+def on_gearman(broker_site: Site, gearmand: Gearmand) -> Iterator[Site]:
+    """A site whose lane is a gearmand that runs."""
+    gearmand.start()
+    _gearman_servers(broker_site, [gearmand.address])
+    yield _clean(broker_site, ABW_BACKEND="gearman")
+    constants = ("ABW_BACKEND", "ABW_GEARMAN_COMPAT", "WP_ASYNC_TASK_SALT", "WP_MINIONS_BACKEND", "WP_GEARS")
+    _clean(broker_site, **dict.fromkeys(constants))
+
+
+def test_a_job_goes_to_gearman_signed_and_by_its_priority(on_gearman: Site, gearmand: Gearmand) -> None:
+    ids, delayed, function, key = answer(
+        on_gearman,
+        f"""$ids = array();
+        foreach ( array( 10, 0, -1, 5, 'high' ) as $p ) {{
+            $ids[] = add_async_job( {JOB}, 'default', array( 'priority' => $p ) ); }}
+        $ids[] = add_async_job( array( 'function' => 'a_callback', 'user_data' => str_repeat( "\\0\\xff", 524288 ) ) );
+        $delayed = add_async_job( {JOB}, 'default', array( 'delay' => 5 ) );
+        $answer = array( $ids, $delayed, {FUNCTION}, {KEY} )""",
+    )
+    taken = gearmand.take_all(function)
+    opened = [_open(job.body, key) for job in taken]
+    assert [fields["priority"] for fields in opened] == [-1, -10, 0, 0, 10, 5]
+    assert [f"{job.unique.decode()}-g" for job in taken] == [ids[at] for at in (2, 4, 1, 5, 0, 3)]
+    assert [fields["id"] for fields in opened] == [job.unique for job in taken]
+    assert opened[3]["payload"].count(b"\0\xff") == 524288
+    assert on_gearman.job(delayed)["status"] == "delayed"
+
+
+@pytest.mark.parametrize(
+    ("constants", "backend"),
+    [
+        ({"WP_GEARS": True}, "gearman"),
+        ({"WP_MINIONS_BACKEND": "gearman"}, "gearman"),
+        ({"WP_MINIONS_BACKEND": "rabbitmq"}, "database"),
+        ({"WP_MINIONS_BACKEND": "gearman", "ABW_BACKEND": "database"}, "database"),
+    ],
+)
+def test_what_selects_gearman(on_gearman: Site, constants: dict[str, Any], backend: str) -> None:
+    on_gearman.configure(**{"ABW_BACKEND": None, **constants})
+    assert answer(on_gearman, "$answer = Background_Worker\\Lane::backend()") == backend
+
+
+def test_an_unknown_backend_is_the_table_with_a_warning(broker_site: Site) -> None:
+    told, log = _log(_clean(broker_site, ABW_BACKEND="redis"), SPOOLED + TIMED)
+    _assert_spooled(broker_site, told, log, "none of database, beanstalkd and gearman")
+    _clean(broker_site, ABW_BACKEND=None)
+
+
+def test_without_the_extension_jobs_go_to_the_table(on_gearman: Site) -> None:
+    scanned = answer(on_gearman, "$answer = array_map( 'trim', explode( ',', (string) php_ini_scanned_files() ) )")
+    folder = on_gearman.folder / "ini"
+    folder.mkdir(exist_ok=True)
+    for file in filter(None, scanned):
+        if "gearman" not in Path(file).read_text():
+            shutil.copy(file, folder)
+    env = {"PHP_INI_SCAN_DIR": str(folder)}
+    told, log = _log(on_gearman, SPOOLED + TIMED, env)
+    _assert_spooled(on_gearman, told, log, "no gearman extension")
+
+
+@pytest.mark.parametrize(
+    "form", ["{0},127.0.0.1:1", ["127.0.0.1:1", "{0}"], [["127.0.0.1", 0]]], ids=["text", "list", "pairs"]
+)
+def test_the_forms_of_gearman_servers(on_gearman: Site, gearmand: Gearmand, form: Any) -> None:
+    def fill(value: Any) -> Any:
+        if isinstance(value, list):
+            return [fill(item) for item in value]
+        return value.format(gearmand.address) if isinstance(value, str) else gearmand.port
+
+    _gearman_servers(on_gearman, fill(form))
+    (job, function), log = _log(on_gearman, f"$answer = array( add_async_job( {JOB} ), {FUNCTION} )")
+    assert (job[-2:], log) == ("-g", [])
+    assert len(gearmand.take_all(function)) == 1
+
+
+def test_an_absent_gearmand_costs_one_warning_and_no_job(on_gearman: Site) -> None:
+    _gearman_servers(on_gearman, ["127.0.0.1:1"])
+    _assert_spooled(on_gearman, *_log(on_gearman, SPOOLED + TIMED), "no Gearman server takes jobs (127.0.0.1:1")
+
+
+def test_a_gearmand_that_says_nothing_is_waited_for_a_moment_only(on_gearman: Site, gearmand: Gearmand) -> None:
+    gearmand.freeze()
+    try:
+        told, log = _log(on_gearman, SPOOLED + TIMED)
+    finally:
+        gearmand.thaw()
+    _assert_spooled(on_gearman, told, log, "no Gearman server takes jobs")
+    function = answer(on_gearman, f"$answer = {FUNCTION}")
+    known = [on_gearman.job(job)["external_id"] for job in told[0]]
+    assert known[1:] == [None, None]
+    assert {job.unique.decode() for job in gearmand.take_all(function)} <= {known[0]}
+
+
+@pytest.mark.parametrize("salt", [None, "", "a salt"])
+def test_tasks_as_wp_minions_writes_them(on_gearman: Site, gearmand: Gearmand, salt: str | None) -> None:
+    on_gearman.configure(ABW_GEARMAN_COMPAT=True, WP_ASYNC_TASK_SALT=salt)
+    told = answer(
+        on_gearman,
+        """$answer = array( wp_async_task_add( 'my/hook', array( 'ü' => array( 1.0, null ) ), 'low' ),
+            wp_async_task_add( 'my_hook' ), wp_async_task_add( 'my_hook', 'text', 'high' ) )""",
+    )
+    assert told == [True, True, True]
+    assert [job.body for job in gearmand.take_all(f"{salt or ''}:WP_Async_Task")] == [
+        b'{"hook":"my_hook","args":"text","blog_id":false}',
+        b'{"hook":"my_hook","args":[],"blog_id":false}',
+        b'{"hook":"my\\/hook","args":{"\\u00fc":[1,null]},"blog_id":false}',
+    ]
+    binary = answer(on_gearman, "$answer = wp_async_task_add( 'my_hook', array( \"\\xff\" ) )")
+    (row,) = on_gearman.query(f"SELECT payload FROM {on_gearman.jobs}")
+    assert (binary, b"\xff" in bytes(row["payload"])) == (True, True)
+
+
+def test_tasks_of_a_network_name_their_blog(multisite: Site, gearmand: Gearmand) -> None:
+    gearmand.start()
+    _gearman_servers(multisite, [gearmand.address])
+    multisite.configure(ABW_BACKEND="gearman", ABW_GEARMAN_COMPAT=True, WP_ASYNC_TASK_SALT="network")
+    answer(multisite, "$answer = array( wp_async_task_add( 'h' ), switch_to_blog( 2 ), wp_async_task_add( 'h' ) )")
+    assert [job.body for job in gearmand.take_all("network:WP_Async_Task")] == [
+        b'{"hook":"h","args":[],"blog_id":1}',
+        b'{"hook":"h","args":[],"blog_id":2}',
+    ]
+
+
+def test_a_plugin_that_declares_wp_async_task_add_itself_keeps_it(maria71: Site) -> None:
+    """WP Minions does not look whether somebody else has; its folder is loaded after ours."""
+    folder = maria71.path / "wp-content/plugins/wp-minions"
+    folder.mkdir()
+    code = "function wp_async_task_add( $hook, $args = array(), $priority = 'normal' ) { return 'theirs'; }"
+    (folder / "wp-minions.php").write_text(f"<?php\n/* Plugin Name: WP Minions */\n{code}\n")
+    maria71.query(
+        "UPDATE wp_options SET option_value = %s WHERE option_name = 'active_plugins'",
+        ('a:2:{i:0;s:39:"background-worker/background-worker.php";i:1;s:25:"wp-minions/wp-minions.php";}',),
+    )
+    assert answer(maria71, "$answer = wp_async_task_add( 'h' )") == "theirs"
+    assert answer(maria71, f"$answer = add_async_job( {JOB.replace('a_callback', 'strlen')} )").isdigit()
+
+
+# --- the bridge -----------------------------------------------------------------------------------
+
+
+def test_the_bridge_reads_no_payload_whose_signature_does_not_fit(broker_site: Site) -> None:
+    told = answer(
+        _clean(broker_site),
+        """class Gadget { public static $woken = 0; public function __wakeup() { self::$woken++; } }
+        $run = function ( $payload, $head ) {
+            $told = Background_Worker\\Job_Runner::run( $payload, $head );
+            return array( $told['status'], $told['error']['class'] ?? null ); };
+        $job = (object) array( 'function' => 'is_object', 'user_data' => new Gadget() );
+        $o = new Background_Worker\\Job_Options( array(), 'q' );
+        $new = Background_Worker\\New_Job::calling( $job, 'q', $o );
+        $id = str_repeat( 'a', 32 ); $other = str_repeat( 'b', 32 );
+        $body = Background_Worker\\Envelope::seal( $new, $id );
+        $mac = hash_hmac( 'sha256', $id . "\\0" . $new->payload, hex2bin( Background_Worker\\Envelope::key_hex() ) );
+        $forged = preg_replace( '/wpbg1\\.[0-9a-f]{64}/', 'wpbg1.' . str_repeat( '0', 64 ), $body );
+        $bad = array();
+        foreach ( array( array( $forged, array( 'external_id' => $id ) ), array( $forged, array() ),
+            array( substr( $body, 0, -1 ), array( 'external_id' => $id ) ),
+            array( $body . 'x', array( 'external_id' => $id ) ), array( $body, array( 'external_id' => $other ) ),
+            array( 'wpbg1.', array() ),
+            array( $new->payload, array( 'external_id' => $other, 'payload_mac' => $mac ) ),
+            array( $new->payload, array( 'payload_mac' => $mac ) ),
+            array( $new->payload . ' ', array( 'external_id' => $id, 'payload_mac' => $mac ) ),
+            array( $new->payload, array( 'external_id' => $id, 'payload_mac' => 'no' ) ) ) as $case ) {
+            $bad[] = $run( ...$case );
+        }
+        $woken = Gadget::$woken;
+        $good = array( $run( $body, array( 'external_id' => $id ) ), $run( $new->payload, array() ),
+            $run( $new->payload, array( 'external_id' => $id, 'payload_mac' => $mac ) ) );
+        $answer = array( $bad, $woken, $good, Gadget::$woken )""",
+    )
+    assert told == [[["failed", "ForgedJob"]] * 10, 0, [["completed", None]] * 3, 3]
