@@ -52,7 +52,7 @@ def main() -> int:
     port = free_port(options.port)
     url = f"http://127.0.0.1:{port}"
     password = secrets.token_urlsafe(9)
-    console.print("\n[bold]A WordPress imports 300 products in the background[/]\n")
+    console.print("\n[bold]A WordPress imports 2,000 products in the background[/]\n")
     with step("WordPress on SQLite in .demo/site"):
         build_site(url, password)
     with step("the Background Worker plugin: [cyan]wpbg install[/]"):
@@ -159,7 +159,7 @@ def quoted(path: Path) -> str:
 
 def work(jobs: int, concurrency: int) -> None:
     """`wpbg listen` until the queue is empty; its log, one JSON object a line, drives the bar."""
-    argv = ["listen", "--queue", QUEUE, "--concurrency", str(concurrency), "--stop-when-empty"]
+    argv = ["listen", "--mode", "fork", "--queue", QUEUE, "--concurrency", str(concurrency), "--stop-when-empty"]
     console.print(f"\n[cyan]$ wpbg {shlex.join(argv)}[/]")
     began = time.monotonic()
     counts: Counter[str] = Counter()
@@ -209,7 +209,7 @@ def event_of(line: str) -> str:
 class Bar:
     """How far the jobs are: a live bar on a terminal, a line now and then in a pipe."""
 
-    EVERY = 50
+    EVERY = 250
 
     def __init__(self, jobs: int) -> None:
         self.jobs = jobs
@@ -256,7 +256,7 @@ def show_outcome() -> bool:
     console.print(f"  {products} products   [dim]wp post list --post_type=product --format=count[/]")
     console.print(f"  {len(failed)} failed rows   [dim]wpbg jobs list --status failed[/]\n")
     for job in failed:
-        console.print(f"  job {job['id']:>3}   [red]{escape(reason(job))}[/]")
+        console.print(f"  job {job['id']:>4}   [red]{escape(reason(job))}[/]")
     console.print()
     wrong = []
     if products != rows - len(broken):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 EXAMPLE = ROOT / "examples/product-import"
 BROKEN: dict[str, str] = json.loads((EXAMPLE / "broken-rows.json").read_text(encoding="utf-8"))
-ROWS = 300
+ROWS = 2000
 
 IMPORT_ALL = """
 $done = array( 'created' => 0, 'updated' => 0, 'failed' => array() );
