@@ -8,7 +8,7 @@ from collections.abc import Callable
 from datetime import datetime, timezone
 from typing import Any
 
-from wpbg.errors import QueueUnreachable, SiteError, UsageError
+from wpbg.errors import QueueUnreachable, UsageError
 from wpbg.log import Log
 from wpbg.queues.base import Queue
 from wpbg.queues.database import DatabaseQueue
@@ -17,9 +17,6 @@ from wpbg.queues.lane import Lane, LaneQueue, Reach
 from wpbg.site import Site
 
 BACKENDS = ("database", "beanstalkd", "gearman")
-
-DEFAULT_BEANSTALKD = "127.0.0.1:11300"
-DEFAULT_GEARMAN = ("127.0.0.1:4730",)
 
 OUTSIDE = re.compile(r"(?P<id>[0-9a-f]{32})-(?:b(?P<native>\d+)|g)")
 """An id of a job that went through a broker."""
@@ -30,41 +27,34 @@ def in_front_of(site: Site, log: Log | None = None) -> Callable[[DatabaseQueue],
     make = lane_maker(site)
     if make is None:
         return lambda table: table
-    seal = Seal(bytes.fromhex(site.lane["seal"]))
+    seal = seal_of(site)
     reach = Reach(log)
     return lambda table: LaneQueue(table, make(), seal, reach, log)
 
 
+def seal_of(site: Site) -> Seal:
+    """The key that the site signs its jobs with."""
+    return Seal(bytes.fromhex((site.lane or {})["key"]))
+
+
 def lane_maker(site: Site) -> Callable[[], Lane] | None:
-    """How a connection to the site's broker is made; None when it has none. Raises `UsageError`, `SiteError`."""
+    """How a connection to the site's broker is made; None when it has none. Raises `UsageError`."""
     told = site.lane
-    backend = str(told["backend"] or "database")
+    if told is None:
+        return None  # A plugin that knows no brokers puts nothing into one.
+    backend = str(told["backend"])
     if backend not in BACKENDS:
         raise UsageError(f"ABW_BACKEND is {backend!r} in wp-config.php: it is one of {', '.join(BACKENDS)}.")
     if backend == "database":
         return None
-    if not told["seal"]:
-        raise SiteError("The plugin on the site is older than this wpbg and knows no brokers: run `wpbg install`.")
     if backend == "beanstalkd":
         from wpbg.queues.beanstalkd import BeanstalkdLane
 
-        address = str(told["beanstalkd"] or DEFAULT_BEANSTALKD)
-        return lambda: BeanstalkdLane(address, told["salt"])
+        return lambda: BeanstalkdLane(told["beanstalkd"], told["salt"])
     from wpbg.queues.gearman import GearmanLane
 
-    servers = gearman_servers(told["gearman"])
-    shared = str(site.constants.get("ABW_QUEUE_NAME") or "default")
-    return lambda: GearmanLane(servers, told["task_salt"], told["salt"], shared)
-
-
-def gearman_servers(told: Any) -> tuple[str, ...]:
-    """`$gearman_servers` in the forms that WP Minions and WP Gears take: a list, or text with commas."""
-    if isinstance(told, dict):
-        told = list(told.values())
-    if isinstance(told, str):
-        told = told.split(",")
-    servers = tuple(str(server).strip() for server in told or () if str(server).strip())
-    return servers or DEFAULT_GEARMAN
+    queue = str(site.constants.get("ABW_QUEUE_NAME") or "default")
+    return lambda: GearmanLane(told["gearman"], told["salt"], told["shared_function"], queue)
 
 
 def waiting_outside(site: Site) -> Callable[[str], dict[str, Any] | None]:
@@ -82,7 +72,7 @@ def waiting_outside(site: Site) -> Callable[[str], dict[str, Any] | None]:
         if body is None:
             return None
         try:
-            envelope = Seal(bytes.fromhex(site.lane["seal"])).open(body)
+            envelope = seal_of(site).open(body)
         except BadEnvelope:
             return None
         return _view(job_id, envelope) if envelope.id == found["id"] else None

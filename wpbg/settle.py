@@ -52,11 +52,16 @@ def decide(job: Job, outcome: Outcome, jitter: Callable[[], float]) -> Decision:
         return Finish(Status.CANCELLED)
     if outcome.ending in (Ending.INTERRUPTED, Ending.NOT_STARTED):
         return Release()
-    if job.attempt >= job.max_attempts:
+    if job.attempt >= job.max_attempts or _is_hopeless(outcome):
         return Finish(Status.FAILED)
     if outcome.ending is Ending.WORKER_LOST:
         return Retry(0)  # the lease was the wait; the job itself did nothing wrong that we know of
     return Retry(round(backoff_seconds(job.backoff, job.attempt, jitter()) * 1000))
+
+
+def _is_hopeless(outcome: Outcome) -> bool:
+    """Whether another run cannot end otherwise: a signature does not become right by waiting."""
+    return outcome.error is not None and outcome.error.class_name == "ForgedJob"
 
 
 def backoff_seconds(base: int, attempt: int, jitter: float) -> float:

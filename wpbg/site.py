@@ -11,7 +11,6 @@ from wpbg.wp import WpCli
 
 PROBE = """
 $c=function($n,$d=null){return defined($n)?constant($n):$d;};
-$ask=function($n,$m){$n='Background_Worker\\\\'.$n;return class_exists($n)?call_user_func(array($n,$m)):'';};
 $answer=array(
 'path'=>ABSPATH,'url'=>(string)get_option('siteurl'),'wordpress'=>$GLOBALS['wp_version'],'php'=>PHP_VERSION,
 'extensions'=>array_map('strtolower',get_loaded_extensions()),'multisite'=>is_multisite(),
@@ -25,9 +24,7 @@ $answer=array(
 'plugin_file'=>$c('BACKGROUND_WORKER_FILE'),
 'older_plugin'=>function_exists('async_background_worker_install_db'),
 'schema'=>(int)get_site_option('ABW_DB_VERSION',0),
-'lane'=>array('backend'=>$c('ABW_BACKEND',defined('WP_GEARS')||defined('WP_MINIONS_BACKEND')?'gearman':null),
-'beanstalkd'=>$c('ABW_BEANSTALKD'),'gearman'=>$GLOBALS['gearman_servers']??null,
-'task_salt'=>$c('WP_ASYNC_TASK_SALT'),'salt'=>$ask('Lane_Names','salt'),'seal'=>$ask('Envelope','key_hex')),
+'lane'=>class_exists('Background_Worker\\\\Lane')?Background_Worker\\Lane::facts():null,
 'constants'=>array_filter(array_combine($k=array('ABW_QUEUE_NAME','ABW_TIMELIMIT','ABW_SLEEP','ABW_NO_JOB_PERIOD',
 'ABW_DEBUG','BACKGROUND_WORKER_LOG','ABW_BACKEND','ABW_RETENTION_DAYS','WP_MAX_MEMORY_LIMIT','DISABLE_WP_CRON'),
 array_map($c,$k)),function($v){return null!==$v;}))
@@ -53,7 +50,7 @@ class Site:
     extensions: frozenset[str]
     constants: dict[str, Any]
     database: dict[str, Any] = field(repr=False)
-    lane: dict[str, Any] = field(repr=False)
+    lane: dict[str, Any] | None = field(repr=False)
     _blogs: dict[int, str] = field(default_factory=dict, repr=False)
 
     @classmethod

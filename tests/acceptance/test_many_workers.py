@@ -1,6 +1,7 @@
 """Many workers at once: each job runs exactly once, whatever the way of claiming.
 
-`WPBG_TEST_JOBS` sets how many jobs (120 by default; the claim's own contract tests use thousands).
+In fork mode: there the workers are at the queue all the time, and not at booting WordPress. `WPBG_TEST_JOBS` sets how
+many jobs.
 """
 
 from __future__ import annotations
@@ -15,7 +16,9 @@ from tests.support.site import Site
 from tests.support.sites import Sites
 from tests.support.wait import wait_for
 
-JOBS = int(os.environ.get("WPBG_TEST_JOBS", "120"))
+JOBS = int(os.environ.get("WPBG_TEST_JOBS", "2000"))
+
+LISTEN = ("listen", "--mode", "fork", "--stop-when-empty")
 
 RECORD = """
 function record_run( $n ) {
@@ -62,7 +65,7 @@ def maria(sites: Sites) -> Iterator[Site]:
 def test_twenty_workers_on_mariadb(maria: Site, flags: tuple[str, ...]) -> None:
     _prepare(maria)
     deadlocks = _deadlocks(maria)
-    workers = [maria.start_wpbg("listen", "--stop-when-empty", "--name", f"w{n}", *flags) for n in range(20)]
+    workers = [maria.start_wpbg(*LISTEN, "--name", f"w{n}", *flags) for n in range(20)]
     _assert_each_ran_once(maria, workers)
     assert _deadlocks(maria) == deadlocks
     assert not any("queue.lost" in worker.log for worker in workers)
@@ -85,7 +88,7 @@ def test_four_workers_on_sqlite_while_the_site_writes(sqlite71: Site) -> None:
     )
     writer = sqlite71.start([*sqlite71.wp_argv, f"--path={sqlite71.path}", "eval", f"keep_writing( '{stop}' );"])
     wait_for(lambda: sqlite71.eval_php("echo get_option( 'written' );"), what="the site writes")
-    workers = [sqlite71.start_wpbg("listen", "--stop-when-empty", "--name", f"w{n}") for n in range(4)]
+    workers = [sqlite71.start_wpbg(*LISTEN, "--name", f"w{n}") for n in range(4)]
     try:
         _assert_each_ran_once(sqlite71, workers)
     finally:
@@ -96,7 +99,7 @@ def test_four_workers_on_sqlite_while_the_site_writes(sqlite71: Site) -> None:
 
 def test_one_worker_with_slots(maria: Site) -> None:
     _prepare(maria)
-    worker = maria.start_wpbg("listen", "--stop-when-empty", "--concurrency", "4", "--name", "w")
+    worker = maria.start_wpbg(*LISTEN, "--concurrency", "4", "--name", "w")
     assert worker.wait(600) == 0
     names = {row["worker"] for row in maria.query(f"SELECT DISTINCT worker FROM {maria.jobs}")}
     assert names == {"w/1", "w/2", "w/3", "w/4"}

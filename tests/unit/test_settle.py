@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wpbg.job import Ending, Job, Outcome, Status
+from wpbg.job import Ending, Job, JobError, Outcome, Status
 from wpbg.settle import MAX_BACKOFF, Finish, Release, Retry, backoff_seconds, decide
 
 NO_JITTER = 0.5  # the middle: exactly the doubled base
@@ -43,6 +43,11 @@ def test_a_failure_is_tried_again_while_attempts_are_left(ending: Ending) -> Non
 @pytest.mark.parametrize("ending", [*COUNTED, Ending.WORKER_LOST])
 def test_a_row_with_more_attempts_than_allowed_fails(ending: Ending) -> None:
     assert after(ending, attempt=9, max_attempts=3) == Finish(Status.FAILED)
+
+
+def test_a_forged_job_is_not_tried_again() -> None:
+    forged = Outcome(Ending.FAILED, error=JobError("ForgedJob", "its signature does not fit"))
+    assert decide(job(), forged, lambda: NO_JITTER) == Finish(Status.FAILED)
 
 
 def test_a_lost_worker_costs_an_attempt_but_no_waiting() -> None:

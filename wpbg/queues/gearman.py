@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import re
 import secrets
 import socket
 from collections.abc import Sequence
@@ -43,22 +44,21 @@ class Handle:
 class GearmanLane:
     """One connection a server and queue: gearmand knows no precedence among the functions of one.
 
-    `salt` is None where WP_ASYNC_TASK_SALT is not defined, and may be empty. The first queue is the one whose
-    workers also take the jobs of WP Gears and WP Minions.
+    `salt` is in the names of our own functions. `shared` is the function of WP Gears and WP Minions, None where theirs
+    is not in use; its jobs belong to `shared_queue`.
     """
 
     name = "gearman"
 
-    def __init__(self, servers: Sequence[str], salt: str | None, own: str, shared_queue: str) -> None:
-        self._servers, self._salt, self._own, self._shared = tuple(servers), salt, own, shared_queue
+    def __init__(self, servers: Sequence[str], salt: str, shared: str | None, shared_queue: str) -> None:
+        self._servers, self._salt = tuple(servers), salt
+        self._shared, self._shared_queue = shared, shared_queue
         self._open: dict[tuple[str, str], gear.Connection] = {}
 
     def functions(self, queue: str) -> list[str]:
         """The functions whose jobs belong to a queue."""
-        names = [f"{self._own}:wpbg:{queue}"]
-        if queue == self._shared:
-            names += [f"{self._salt}:WP_Async_Task"] if self._salt is not None else ["WP_Async_Task", ":WP_Async_Task"]
-        return names
+        shared = [self._shared] if self._shared is not None and queue == self._shared_queue else []
+        return [f"{self._salt}:wpbg:{queue}", *shared]
 
     def take(self, queues: Sequence[str], limit: int) -> list[Taken]:
         """A server that is down is passed over while another answers."""
@@ -123,8 +123,8 @@ class GearmanLane:
     def knows(self, unique: str) -> bool:
         """Whether a job with this unique key waits on one of the servers."""
         for server in self._servers:
-            with self._guard(server, self._shared):
-                connection = self._connection(server, self._shared)
+            with self._guard(server, self._shared_queue):
+                connection = self._connection(server, self._shared_queue)
                 _send(connection, GET_STATUS_UNIQUE, unique.encode())
                 if _receive(connection, STATUS_RES_UNIQUE).getArgument(1) == b"1":
                     return True
@@ -196,6 +196,8 @@ def from_minions(taken: Taken) -> Envelope:
     assert isinstance(handle, Handle)
     name = handle.server.encode() + b"\x00" + handle.name + b"\x00" + handle.unique
     identity = hashlib.sha256(name).hexdigest()[:32] if handle.unique else secrets.token_hex(16)
+    if re.fullmatch(rb"[0-9a-f]{32}", handle.unique):
+        identity = handle.unique.decode()  # Our own plugin's: it may have written the job to the table as well.
     return Envelope(
         id=identity,
         queue=taken.queue,
