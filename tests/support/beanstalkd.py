@@ -10,8 +10,9 @@ from pathlib import Path
 
 import greenstalk
 
-from tests.support.mariadb import end_with_parent, free_port
+from tests.support.mariadb import free_port
 from tests.support.need import require
+from tests.support.process import ending_with_us
 from tests.support.wait import wait_for
 
 
@@ -40,11 +41,19 @@ class Beanstalkd:
             self.binlog.mkdir(parents=True, exist_ok=True)
             persistent = ["-b", str(self.binlog)]
         self.process = subprocess.Popen(
-            [require("beanstalkd", "beanstalkd"), "-l", self.host, "-p", str(self.port), *persistent, *self.options],
+            [
+                *ending_with_us(),
+                require("beanstalkd", "beanstalkd"),
+                "-l",
+                self.host,
+                "-p",
+                str(self.port),
+                *persistent,
+                *self.options,
+            ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            preexec_fn=end_with_parent,
         )
         wait_for(self._answers, 30, "beanstalkd answers")
 

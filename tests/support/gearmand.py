@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support.mariadb import end_with_parent, free_port
+from tests.support.mariadb import free_port
 from tests.support.need import require
+from tests.support.process import ending_with_us
 from tests.support.wait import wait_for
 
 _REQUEST = b"\0REQ"
@@ -54,6 +55,7 @@ class Gearmand:
         listen = [f"--listen={self.host}", f"--port={self.port}", f"--log-file={self.log}"]
         self.process = subprocess.Popen(
             [
+                *ending_with_us(),
                 require("gearmand", "gearman-job-server"),
                 *listen,
                 f"--pid-file={self.folder / 'pid'}",
@@ -63,7 +65,6 @@ class Gearmand:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            preexec_fn=end_with_parent,
         )
         wait_for(self._answers, 30, "gearmand answers")
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import signal
 import socket
 import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,9 +15,8 @@ import pymysql
 import pymysql.cursors
 
 from tests.support.need import require
+from tests.support.process import ending_with_us
 from tests.support.wait import wait_for
-
-_PR_SET_PDEATHSIG = 1
 
 
 def free_port() -> int:
@@ -27,12 +24,6 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
-
-
-def end_with_parent() -> None:
-    """Runs in the child: ends the server even when the test run itself is killed."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 class MariaDB:
@@ -79,6 +70,7 @@ class MariaDB:
             return
         self.process = subprocess.Popen(
             [
+                *ending_with_us(),
                 require("mariadbd", "mariadb-server"),
                 "--no-defaults",
                 f"--datadir={self.data}",
@@ -97,7 +89,6 @@ class MariaDB:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            preexec_fn=end_with_parent,
         )
         wait_for(self._answers, 60, "MariaDB answers")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shutil
 import signal
 import subprocess
 import threading
@@ -13,6 +14,12 @@ from pathlib import Path
 from typing import IO
 
 from tests.support.wait import wait_for
+
+
+def ending_with_us() -> list[str]:
+    """What to put in front of a command so that it gets TERM when the test run ends, be it by `kill -9`."""
+    setpriv = shutil.which("setpriv")  # Linux has it; it becomes the command, so the pid stays.
+    return [setpriv, "--pdeathsig", "TERM", "--"] if setpriv else []
 
 
 class WorkerProcess:
@@ -25,7 +32,7 @@ class WorkerProcess:
         self.stdout_lines: list[str] = []
         self.stderr_lines: list[str] = []
         self.popen = subprocess.Popen(
-            self.argv,
+            [*ending_with_us(), *self.argv],
             env=dict(env),
             cwd=cwd,
             stdin=subprocess.DEVNULL,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from tests.support.mariadb import MariaDB
-from tests.support.need import require_part
+from tests.support.need import ROOT, require, require_part
 from tests.support.process import kill_marked
 from tests.support.site import MARK, Site
 from tests.support.sites import KINDS, Sites
@@ -77,6 +78,23 @@ def test_orphans_are_found_by_their_mark(sites: Sites) -> None:
     assert kill_marked(MARK, str(site.path)) == [orphan]
     wait_for(lambda: not _alive(orphan))
     sites.close(site)
+
+
+def test_nothing_outlives_a_test_run_that_is_killed(tmp_path: Path) -> None:
+    """Its teardown does not run then."""
+    require("setpriv", "util-linux")
+    code = (
+        "import os, pathlib, sys, time; from tests.support.process import WorkerProcess;"
+        " worker = WorkerProcess([sys.executable, '-c', sys.argv[1]], os.environ, pathlib.Path(sys.argv[2]));"
+        " worker.wait_for_line('up'); print(worker.pid, flush=True); time.sleep(600)"
+    )
+    argv = [sys.executable, "-c", code, SLEEPER, str(tmp_path)]
+    with subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, text=True) as test_run:
+        assert test_run.stdout is not None
+        worker = int(test_run.stdout.readline())
+        assert _alive(worker)
+        test_run.kill()
+    wait_for(lambda: not _alive(worker))
 
 
 def test_private_server_can_be_killed_and_comes_back(sites: Sites, private_mariadb: MariaDB) -> None:
