@@ -146,7 +146,8 @@ class Slot:
             wait = min(wait * 2, self._control.idle_max)
 
     def work_once(self) -> None:
-        """Take one job if there is one."""
+        """Take one job if there is one, or if there is one once what is due has been looked after."""
+        self._queue.tick()
         self._work_through(self._queue.reserve(1, self.name))
 
     def close(self) -> None:

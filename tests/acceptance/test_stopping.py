@@ -113,3 +113,22 @@ def test_limits_end_a_worker_as_asked(sqlite71: Site) -> None:
     assert len(sqlite71.query(f"SELECT * FROM {sqlite71.jobs} WHERE status = 'queued'")) == 1
     done = sqlite71.wpbg("listen", "--max-time", "0.5")
     assert (done.returncode, "--max-time 0.5 reached" in done.stderr) == (0, True)
+
+
+def test_run_takes_what_has_just_become_due(sqlite71: Site) -> None:
+    """No worker is there to look after delayed jobs: `run` does it first."""
+    sqlite71.mu_plugin("quick", "function quick() { return 1; }")
+    job = sqlite71.enqueue("quick", delay=3600)
+    sqlite71.query(f"UPDATE {sqlite71.jobs} SET due_at = 1 WHERE id = %s", (int(job),))
+    sqlite71.wpbg("run", check=True)
+    assert sqlite71.job(job)["status"] == "completed"
+
+
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-"])
+def test_closed_streams_cost_no_job(sqlite71: Site, closed: str) -> None:
+    sqlite71.mu_plugin("quick", "function quick() { return 1; }")
+    job = sqlite71.enqueue("quick")
+    worker = sqlite71.start(["/bin/sh", "-c", f'exec "$@" {closed}', "sh", *sqlite71.wpbg_argv("run")])
+    assert worker.wait() == 0
+    assert "Traceback" not in worker.log
+    assert sqlite71.job(job)["status"] == "completed"

@@ -49,6 +49,7 @@ def cli() -> None:
 
 def main() -> None:
     """The program. Every error ends as one line on stderr and an exit code."""
+    _open_what_is_closed()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # A name that the terminal's charset lacks is no reason to end.
@@ -79,6 +80,13 @@ def _run() -> None:
         if os.environ.get("WPBG_DEBUG"):
             raise
         fail(f"An error in wpbg itself ({type(error).__name__}: {error}); set WPBG_DEBUG=1 to see where.", 1)
+
+
+def _open_what_is_closed() -> None:
+    """Started with `>&-` or by a careless daemon: what is written there goes nowhere, and no file takes its place."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115, PTH123  # for as long as we live
 
 
 def fail(message: str, code: int) -> None:
