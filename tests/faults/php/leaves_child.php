@@ -4,6 +4,6 @@
  */
 
 function fault_leaves_child() {
-	exec( 'sleep 20 > /dev/null 2>&1 & echo $!', $lines );
+	exec( 'sleep 300 > /dev/null 2>&1 & echo $!', $lines );
 	return array( 'left' => (int) $lines[0] );
 }

@@ -6,7 +6,7 @@
 function fault_leaves_child_on_pipes() {
 	$pid = pcntl_fork();
 	if ( 0 === $pid ) {
-		pcntl_exec( '/bin/sleep', array( '20' ) );
+		pcntl_exec( '/bin/sleep', array( '300' ) );
 	}
 	return array( 'left' => $pid );
 }
