@@ -32,11 +32,18 @@ final class Recycling {
 	private $max_time;
 
 	/**
-	 * Bytes, 0 is no limit. Half of what a job may have, unless the worker says otherwise.
+	 * Bytes, 0 is no limit. Unless the worker says otherwise, a job has half the room that it had at the beginning.
 	 *
 	 * @var int
 	 */
 	private $max_memory;
+
+	/**
+	 * Open files, 0 is no limit. Half of what the system gives a process.
+	 *
+	 * @var int
+	 */
+	private $max_files;
 
 	/**
 	 * Jobs run.
@@ -76,19 +83,21 @@ final class Recycling {
 	/**
 	 * Begins to count.
 	 *
-	 * @param array $hello What the worker asked for: max_jobs, max_time (s), max_memory (bytes).
+	 * @param array $hello What the worker asked for: max_jobs, max_time (s), max_memory (bytes); site is its folder.
 	 */
 	public function __construct( array $hello ) {
 		$this->max_jobs          = (int) ( $hello['max_jobs'] ?? 0 );
 		$this->max_time          = (float) ( $hello['max_time'] ?? 0 );
 		$this->max_memory        = (int) ( $hello['max_memory'] ?? 0 );
+		$this->max_files         = self::files_allowed() >> 1;
 		if ( $this->max_memory <= 0 && defined( 'WP_MAX_MEMORY_LIMIT' ) ) {
-			$this->max_memory = (int) max( 0, wp_convert_hr_to_bytes( WP_MAX_MEMORY_LIMIT ) / 2 ); // A job needs room, too.
+			$limit            = wp_convert_hr_to_bytes( WP_MAX_MEMORY_LIMIT );
+			$this->max_memory = $limit > 0 ? (int) ( ( $limit + min( $limit, memory_get_usage( true ) ) ) / 2 ) : 0;
 		}
 		$this->since             = microtime( true );
 		$this->looked_at         = $this->since;
 		$this->plugins_looked_at = $this->since;
-		$this->code              = new Code_Watch();
+		$this->code              = new Code_Watch( (string) ( $hello['site'] ?? '' ) );
 	}
 
 	/**
@@ -155,6 +164,15 @@ final class Recycling {
 		if ( $this->max_time > 0 && microtime( true ) - $this->since >= $this->max_time ) {
 			return 'it has run for ' . (int) $this->max_time . ' s';
 		}
+		return $this->holds_too_much();
+	}
+
+	/**
+	 * Whether jobs have left more in the process than it may hold.
+	 *
+	 * @return string|null Why the process has to be replaced.
+	 */
+	private function holds_too_much() {
 		if ( $this->max_memory > 0 && memory_get_usage( true ) > $this->max_memory ) {
 			gc_collect_cycles();
 			gc_mem_caches();
@@ -163,6 +181,22 @@ final class Recycling {
 				return 'it holds ' . (int) ( $held / 1048576 ) . ' MB';
 			}
 		}
+		if ( $this->max_files > 0 ) {
+			$open = count( (array) @scandir( '/proc/self/fd' ) ) - 3; // phpcs:ignore WordPress.PHP.NoSilencedErrors -- Where there is none, they are not counted. Less "." and ".." and the folder itself.
+			if ( $open > $this->max_files ) {
+				return "it holds {$open} open files";
+			}
+		}
 		return null;
+	}
+
+	/**
+	 * How many files this process may have open.
+	 *
+	 * @return int 0 for any number.
+	 */
+	private static function files_allowed() {
+		$limits = function_exists( 'posix_getrlimit' ) ? posix_getrlimit() : array();
+		return (int) ( $limits['soft openfiles'] ?? 1024 );
 	}
 }

@@ -21,6 +21,7 @@ from tests.faults.ends import ENDS, End
 from tests.support import php
 from tests.support.site import Site
 from tests.support.sites import Sites
+from tests.support.wait import next_second
 
 PHP = Path(__file__).parent / "php"
 FAULTS = sorted(file.stem for file in PHP.glob("*.php"))
@@ -88,6 +89,7 @@ def trial(request: pytest.FixtureRequest, sites: Sites) -> Iterator[Trial]:
     site.mu_plugin("probe", PROBE)
     trial = Trial(site, str(request.param))
     ids = _enqueue_all(site)
+    next_second()  # No process is replaced for code that is as new as itself.
     done = site.wpbg("listen", "--mode", trial.lifetime, "--stop-when-empty", "--log-format", "json", timeout=280)
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
