@@ -16,18 +16,33 @@ final class Connections {
 	 * Closes what a child must not share with its parent.
 	 */
 	public static function let_go() {
-		global $wpdb;
-		$wpdb->close();
-		if ( ! empty( $wpdb->dbh ) ) {
-			$wpdb->dbh   = null; // A drop-in whose close() does nothing.
-			$wpdb->ready = false;
-		}
-		unset( $GLOBALS['@pdo'] ); // Another name for the SQLite drop-in's connection.
+		self::close_database();
 		if ( wp_using_ext_object_cache() ) {
 			wp_cache_close();
 			unset( $GLOBALS['wp_object_cache'] ); // What it is connected with goes with it.
 		}
 		gc_collect_cycles();
+	}
+
+	/**
+	 * Closes the connection to the database; a transaction in it is undone.
+	 */
+	public static function close_database() {
+		global $wpdb;
+		$wpdb->close();
+		if ( ! empty( $wpdb->dbh ) ) {
+			$wpdb->dbh = null; // A drop-in whose close() does nothing.
+		}
+		$wpdb->ready = false;
+		$pdo         = $GLOBALS['@pdo'] ?? null; // Another name for the SQLite drop-in's connection.
+		if ( $pdo instanceof \PDO ) {
+			try {
+				$pdo->exec( 'ROLLBACK' ); // A job may have kept it under a name of its own.
+			} catch ( \Throwable $thrown ) {
+				unset( $thrown ); // There was no transaction.
+			}
+		}
+		unset( $pdo, $GLOBALS['@pdo'] );
 	}
 
 	/**

@@ -58,7 +58,7 @@ final class Loop_Lifetime {
 				return;
 			}
 			$head = $message['head'];
-			$why  = $this->recycling->stale();
+			$why  = $state->reconnect() ?? $this->recycling->stale();
 			if ( null !== $why ) {
 				$this->channel->send( 'B', array( 'why' => $why ) );
 				return;
@@ -69,7 +69,7 @@ final class Loop_Lifetime {
 			}
 			$this->process->run( $head, $message['payload'] );
 			unset( $message );
-			$why = $state->restore() ? $this->recycling->worn_out() : 'a job closed a standard stream';
+			$why = $state->restore() ?? $this->recycling->worn_out();
 			if ( null !== $why ) {
 				$this->channel->send( 'B', array( 'why' => $why ) );
 				return;

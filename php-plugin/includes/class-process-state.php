@@ -12,8 +12,9 @@ namespace Background_Worker;
  *
  * Put back: output buffers (by Job_Process), error and exception handlers, current user, blog, locale, time zone,
  * superglobals, the main post, PHP settings that jobs use to change, working folder; the runtime object cache is
- * flushed; a transaction left open is rolled back and a lost database connection opened again. Not put back:
- * constants, classes, functions, hooks and static variables. A job that needs those apart belongs into fork or restart.
+ * flushed; a transaction left open is rolled back; a database connection that was lost, or in which a job changed
+ * more than tables (variables, locks, the database in use), is opened anew. Not put back: constants, classes,
+ * functions, hooks and static variables. A job that needs those apart belongs into fork or restart.
  */
 final class Process_State {
 
@@ -23,6 +24,30 @@ final class Process_State {
 	const SETTINGS = array( 'memory_limit', 'max_execution_time', 'error_reporting', 'display_errors', 'error_log', 'log_errors', 'default_charset', 'precision', 'serialize_precision', 'user_agent', 'default_socket_timeout', 'mbstring.substitute_character' );
 
 	const SUPERGLOBALS = array( '_GET', '_POST', '_REQUEST', '_COOKIE', '_FILES', '_SERVER', 'post', 'wp_query', 'pagenow' );
+
+	/**
+	 * Seconds without a job after which the connection to the database is looked at.
+	 */
+	const IDLE = 1.0;
+
+	/**
+	 * SQL that leaves something behind in its session.
+	 */
+	const OF_SESSION = '/^[\s(]*(?:set|use|lock|do|prepare|create\s+(?:or\s+replace\s+)?temporary)\b|\bget_lock\s*\(|:=/i';
+
+	/**
+	 * Whether such SQL was run since the connection was opened.
+	 *
+	 * @var bool
+	 */
+	private $session_changed = false;
+
+	/**
+	 * When the connection to the database was seen to be fine.
+	 *
+	 * @var float
+	 */
+	private $connected_at = 0.0;
 
 	/**
 	 * The values, by kind.
@@ -39,6 +64,7 @@ final class Process_State {
 		$this->kept = array(
 			'user'      => get_current_user_id(),
 			'blog'      => get_current_blog_id(),
+			'prefix'    => $wpdb->base_prefix,
 			'zone'      => date_default_timezone_get(),
 			'locale'    => setlocale( LC_ALL, '0' ),
 			'folder'    => getcwd(),
@@ -52,15 +78,27 @@ final class Process_State {
 		foreach ( self::SETTINGS as $name ) {
 			$this->kept['ini'][ $name ] = ini_get( $name );
 		}
+		add_filter( 'query', array( $this, 'on_query' ), PHP_INT_MAX );
 		foreach ( self::SUPERGLOBALS as $name ) {
 			$this->kept['globals'][ $name ] = $GLOBALS[ $name ] ?? null;
 		}
 	}
 
 	/**
+	 * Sees each statement that goes through $wpdb.
+	 *
+	 * @param string $sql The statement.
+	 * @return string
+	 */
+	public function on_query( $sql ) {
+		$this->session_changed = $this->session_changed || preg_match( self::OF_SESSION, (string) $sql );
+		return $sql;
+	}
+
+	/**
 	 * Puts it back.
 	 *
-	 * @return bool False when that cannot be done.
+	 * @return string|null Why that cannot be done.
 	 */
 	public function restore() {
 		$this->restore_handlers();
@@ -68,7 +106,21 @@ final class Process_State {
 		$this->restore_database();
 		$this->restore_wordpress();
 		Connections::refresh_cache();
-		return is_resource( STDOUT ) && is_resource( STDERR );
+		return is_resource( STDOUT ) && is_resource( STDERR ) ? null : 'a job closed a standard stream';
+	}
+
+	/**
+	 * Before a job: a server may have hung up on a process that had nothing to do, or may not have been there when
+	 * the last job ended.
+	 *
+	 * @return string|null Why no job can run.
+	 */
+	public function reconnect() {
+		global $wpdb;
+		if ( ! $wpdb->ready || microtime( true ) - $this->connected_at > self::IDLE ) {
+			$this->restore_database();
+		}
+		return $wpdb->ready ? null : 'the site\'s database cannot be reached';
 	}
 
 	/**
@@ -116,36 +168,39 @@ final class Process_State {
 	private function restore_database() {
 		global $wpdb;
 		$wpdb->suppress_errors( true );
-		$fine = $wpdb->ready && $this->rolled_back();
-		if ( ! $fine ) {
-			$wpdb->close();
+		if ( $this->session_changed || ! $wpdb->ready || ! self::rolled_back() ) {
+			Connections::close_database();
 			$wpdb->db_connect( false );
+			$this->session_changed = false;
 		}
 		$wpdb->flush();
 		$wpdb->queries         = array();
 		$wpdb->suppress_errors = $this->kept['suppress'];
 		$wpdb->show_errors     = $this->kept['show'];
+		$this->connected_at    = microtime( true );
 	}
 
 	/**
 	 * Ends a transaction that was left open, and finds out whether the connection is alive.
 	 *
-	 * @return bool
+	 * @return bool False when a new connection is needed.
 	 */
-	private function rolled_back() {
+	private static function rolled_back() {
 		global $wpdb;
-		if ( isset( $wpdb->dbh ) && $wpdb->dbh instanceof \mysqli ) {
-			try {
+		try {
+			if ( isset( $wpdb->dbh ) && $wpdb->dbh instanceof \mysqli ) {
 				return @mysqli_query( $wpdb->dbh, 'ROLLBACK' ); // phpcs:ignore -- $wpdb would try again and again, and sleep.
-			} catch ( \Throwable $thrown ) {
-				return false;
 			}
+			$pdo = $GLOBALS['@pdo'] ?? null;
+			if ( $pdo instanceof \PDO ) {
+				// SQLite refuses this where a transaction is open. PDO does not know of one that was begun in SQL.
+				$pdo->exec( 'BEGIN' );
+				$pdo->exec( 'ROLLBACK' );
+			}
+			return true;
+		} catch ( \Throwable $thrown ) {
+			return false; // The SQLite drop-in keeps count of transactions: a new connection begins at none.
 		}
-		$pdo = $GLOBALS['@pdo'] ?? null;
-		if ( $pdo instanceof \PDO && $pdo->inTransaction() ) {
-			return false; // The SQLite drop-in counts transactions itself: a new connection begins at none.
-		}
-		return true;
 	}
 
 	/**
@@ -156,6 +211,9 @@ final class Process_State {
 			if ( false === restore_current_locale() ) {
 				break;
 			}
+		}
+		if ( $GLOBALS['wpdb']->base_prefix !== $this->kept['prefix'] ) {
+			$GLOBALS['wpdb']->set_prefix( $this->kept['prefix'] );
 		}
 		if ( is_multisite() && ( get_current_blog_id() !== $this->kept['blog'] || ! empty( $GLOBALS['_wp_switched_stack'] ) ) ) {
 			switch_to_blog( $this->kept['blog'] );

@@ -130,10 +130,13 @@ class Run:
                 self._overran = self._overran or (self._told is None and self._stop is None)
                 self._end_it()
         if self._process.exit_code is not None:
+            if self._lifetime is Lifetime.FORK and self._gone is None:
+                self._process.signal_child(self._child, signal.SIGKILL)  # It has nobody to tell its outcome to.
             self._guard(self._process.drain)
         else:
             self._guard(self._process.poll_errors)
-        if self._declined or not (self._started or self._stop or self._broken or self._overran):
+        began = self._started or self._stop or self._broken or self._overran
+        if self._declined or not (began or self._gone is not None):
             return self._declined or Declined.STALE
         return verdict.judge(self._facts())
 
