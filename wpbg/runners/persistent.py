@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections import OrderedDict
@@ -101,7 +102,8 @@ class PersistentRunner(Stoppable):
         if process is None:
             while len(self._processes) >= APART:
                 self._dismiss(next(iter(self._processes)))
-            process = start(self._boot(blog), self._hello, self._limits, self.starting)
+            how = self._boot(blog)
+            process = start(how, {**self._hello, "site": os.fspath(how.cwd)}, self._limits, self.starting)
             self._processes[blog] = process
         self._processes.move_to_end(blog)
         return blog, process
