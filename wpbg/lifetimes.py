@@ -44,20 +44,31 @@ def _boot(site: Site, lifetime: Lifetime, failed: Callable[[int], None]) -> Boot
 
     def boot(blog: int) -> Boot:
         url = site.blog_url(blog)
+
+        def boot_failed(code: int) -> None:
+            site.forget_blog(blog)
+            failed(code)
+
         if lifetime is Lifetime.LOOP:
             # The REPL's first line hands its stdin over; what follows are frames.
             first = f"{SERVE}\n".encode()
-            return Boot(wp.serve_argv(url, shell=True), wp.cwd, wp.environment(), first, failed)
-        return Boot(wp.serve_argv(url), wp.cwd, wp.environment(), failed=failed)
+            return Boot(wp.serve_argv(url, shell=True), wp.cwd, wp.environment(), first, boot_failed)
+        return Boot(wp.serve_argv(url), wp.cwd, wp.environment(), failed=boot_failed)
 
     return boot
 
 
 def _need_fork(site: Site) -> None:
-    missing = [name for name in ("pcntl", "posix") if name not in site.extensions]
-    if missing:
+    if not site.no_fork:
+        return
+    lacking = [name for name in ("pcntl", "posix") if name not in site.extensions]
+    if lacking:
         raise SiteError(
-            f"--mode fork needs PHP's {' and '.join(missing)} extension, which this PHP {site.php} lacks: install it "
+            f"--mode fork needs PHP's {' and '.join(lacking)} extension, which this PHP {site.php} lacks: install it "
             "(Debian, Ubuntu: in php-cli; Fedora: php-process; Docker images: docker-php-ext-install pcntl posix), or "
-            "use --mode restart."
+            "use --mode loop or restart."
         )
+    raise SiteError(
+        f"--mode fork needs functions that this PHP {site.php} has switched off: {', '.join(site.no_fork)}. Take them "
+        "out of disable_functions in the php.ini of PHP's command line, or use --mode loop or restart."
+    )

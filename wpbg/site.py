@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ PROBE = """
 $c=function($n,$d=null){return defined($n)?constant($n):$d;};
 $answer=array(
 'path'=>ABSPATH,'url'=>(string)get_option('siteurl'),'wordpress'=>$GLOBALS['wp_version'],'php'=>PHP_VERSION,
-'extensions'=>array_map('strtolower',get_loaded_extensions()),'multisite'=>is_multisite(),
+'extensions'=>array_map('strtolower',get_loaded_extensions()),
+'no_fork'=>is_callable($f=array('Background_Worker\\\\Fork_Lifetime','missing'))?$f():array(),'multisite'=>is_multisite(),
 'blog'=>get_current_blog_id(),'plugin_dir'=>WP_PLUGIN_DIR,'owner'=>(int)@fileowner(ABSPATH.'wp-load.php'),
 'engine'=>'sqlite'===$c('DB_ENGINE')&&defined('FQDB')?'sqlite':'mysql','file'=>$c('FQDB'),
 'host'=>$c('DB_HOST',''),'user'=>$c('DB_USER',''),'password'=>$c('DB_PASSWORD',''),'name'=>$c('DB_NAME',''),
@@ -30,10 +32,14 @@ $answer=array(
 array_map($c,$k)),function($v){return null!==$v;}))
 """
 
+BLOG_KNOWN = 30.0
+"""Seconds for which a blog's URL is taken to be the same: blogs are renamed and deleted."""
+
 
 @dataclass(frozen=True)
 class Site:
-    """A site as WP-CLI tells of it. `plugin` is the version of the active plugin or None."""
+    """A site as WP-CLI tells of it. `plugin` is the version of the active plugin or None; `no_fork` the functions
+    that its PHP lacks for forking."""
 
     wp: WpCli
     path: str
@@ -48,10 +54,11 @@ class Site:
     owner: int
     older_plugin: bool
     extensions: frozenset[str]
+    no_fork: tuple[str, ...]
     constants: dict[str, Any]
     database: dict[str, Any] = field(repr=False)
     lane: dict[str, Any] | None = field(repr=False)
-    _blogs: dict[int, str] = field(default_factory=dict, repr=False)
+    _blogs: dict[int, tuple[float, str]] = field(default_factory=dict, repr=False)
 
     @classmethod
     def ask(cls, wp: WpCli) -> Site:
@@ -71,6 +78,7 @@ class Site:
             owner=told["owner"],
             older_plugin=told["older_plugin"],
             extensions=frozenset(told["extensions"]),
+            no_fork=tuple(told["no_fork"]),
             constants=told["constants"],
             lane=told["lane"],
             database={
@@ -98,13 +106,20 @@ class Site:
         """The URL of a blog of the network; None for the site's own, and where there is no network."""
         if not self.multisite or blog_id in (0, self.main_blog):
             return None
-        if blog_id not in self._blogs:
-            code = f"$s=get_site({int(blog_id)});$answer=$s?(string)get_site_url({int(blog_id)}):null"
-            url = self.wp.eval_json(code)
-            if url is None:
-                return None  # Deleted since: the bridge will say so for the job.
-            self._blogs[blog_id] = url
-        return self._blogs[blog_id]
+        asked, known = self._blogs.get(blog_id, (0.0, ""))
+        if known and time.monotonic() - asked < BLOG_KNOWN:
+            return known
+        code = f"$s=get_site({int(blog_id)});$answer=$s?(string)get_site_url({int(blog_id)}):null"
+        url = self.wp.eval_json(code)
+        if url is None:
+            self.forget_blog(blog_id)
+            return None  # Deleted since: the bridge will say so for the job.
+        self._blogs[blog_id] = time.monotonic(), url
+        return str(url)
+
+    def forget_blog(self, blog_id: int) -> None:
+        """Ask anew for its URL next time."""
+        self._blogs.pop(blog_id, None)
 
     @property
     def folder(self) -> Path:

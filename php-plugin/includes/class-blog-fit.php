@@ -13,6 +13,18 @@ namespace Background_Worker;
 final class Blog_Fit {
 
 	/**
+	 * Seconds for which an answer holds: blogs activate plugins, too.
+	 */
+	const HOLDS = 1.0;
+
+	/**
+	 * Since when answers are remembered.
+	 *
+	 * @var float
+	 */
+	private $since = 0.0;
+
+	/**
 	 * Blog => whether it fits.
 	 *
 	 * @var bool[]
@@ -28,6 +40,10 @@ final class Blog_Fit {
 	public function fits( $blog ) {
 		if ( $blog < 1 || ! is_multisite() || get_current_blog_id() === $blog ) {
 			return true;
+		}
+		if ( microtime( true ) - $this->since > self::HOLDS ) {
+			$this->known = array();
+			$this->since = microtime( true );
 		}
 		if ( ! isset( $this->known[ $blog ] ) ) {
 			$this->known[ $blog ] = ! get_site( $blog ) || self::has_of( $blog ) === self::has_of( get_current_blog_id() );

@@ -33,7 +33,7 @@ final class Bridge {
 				'php'       => PHP_VERSION,
 				'wordpress' => get_bloginfo( 'version' ),
 				'plugin'    => BACKGROUND_WORKER_VERSION,
-				'fork'      => function_exists( 'pcntl_fork' ) && function_exists( 'posix_kill' ),
+				'fork'      => ! Fork_Lifetime::missing(),
 			)
 		);
 		if ( null === $hello ) {

@@ -24,6 +24,11 @@ final class Fork_Lifetime {
 	const NOT_HERE = 12; // SIGUSR2.
 
 	/**
+	 * What PHP has to have.
+	 */
+	const NEEDS = array( 'pcntl_fork', 'pcntl_waitpid', 'pcntl_wifexited', 'pcntl_wexitstatus', 'pcntl_wtermsig', 'pcntl_signal', 'pcntl_sigprocmask', 'pcntl_sigtimedwait', 'posix_kill', 'posix_setpgid' );
+
+	/**
 	 * Nanoseconds between two looks at the worker while a child runs.
 	 */
 	const LOOK = 100000000;
@@ -63,11 +68,28 @@ final class Fork_Lifetime {
 	}
 
 	/**
+	 * What this PHP lacks for forking: an extension that is not there, functions that are switched off.
+	 *
+	 * @return string[] Functions.
+	 */
+	public static function missing() {
+		return array_values(
+			array_filter(
+				self::NEEDS,
+				static function ( $name ) {
+					return ! function_exists( $name );
+				}
+			)
+		);
+	}
+
+	/**
 	 * Forks for what it is sent.
 	 */
 	public function serve() {
-		if ( ! function_exists( 'pcntl_fork' ) || ! function_exists( 'posix_kill' ) ) {
-			$this->channel->send( 'B', array( 'why' => 'PHP lacks pcntl or posix' ) );
+		$missing = self::missing();
+		if ( $missing ) {
+			$this->channel->send( 'B', array( 'why' => 'PHP lacks ' . implode( ', ', $missing ) ) );
 			return;
 		}
 		Connections::let_go();

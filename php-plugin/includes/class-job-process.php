@@ -63,9 +63,6 @@ final class Job_Process {
 		foreach ( array( 'wp_die_handler', 'wp_die_ajax_handler', 'wp_die_json_handler', 'wp_die_jsonp_handler', 'wp_die_xmlrpc_handler', 'wp_die_xml_handler' ) as $filter ) {
 			add_filter( $filter, array( $this, 'wp_die_handler' ), PHP_INT_MAX );
 		}
-		if ( function_exists( 'pcntl_async_signals' ) ) {
-			pcntl_async_signals( true );
-		}
 	}
 
 	/**
@@ -179,8 +176,12 @@ final class Job_Process {
 	 * @param int $timeout Seconds; 0 is no limit.
 	 */
 	private function arm( $timeout ) {
-		if ( ! function_exists( 'pcntl_signal' ) ) {
+		if ( ! self::hears_signals() ) {
 			return;
+		}
+		pcntl_async_signals( true ); // An earlier job may have meddled with these.
+		if ( function_exists( 'pcntl_sigprocmask' ) ) {
+			pcntl_sigprocmask( SIG_SETMASK, array() );
 		}
 		$halt = function ( Halt $halt ) {
 			$this->channel->when_quiet(
@@ -213,11 +214,20 @@ final class Job_Process {
 	 * Stops the clock.
 	 */
 	private function disarm() {
-		if ( function_exists( 'pcntl_signal' ) ) {
+		if ( self::hears_signals() ) {
 			pcntl_alarm( 0 );
 			pcntl_signal( SIGALRM, SIG_DFL );
 			pcntl_signal( SIGTERM, SIG_DFL );
 		}
+	}
+
+	/**
+	 * Whether this PHP has the pcntl extension and its functions are not switched off.
+	 *
+	 * @return bool
+	 */
+	private static function hears_signals() {
+		return function_exists( 'pcntl_signal' ) && function_exists( 'pcntl_alarm' ) && function_exists( 'pcntl_async_signals' );
 	}
 
 	/**

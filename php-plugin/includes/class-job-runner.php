@@ -80,13 +80,15 @@ final class Job_Runner {
 	 * @throws \RuntimeException When there is no such blog any more.
 	 */
 	private static function go_to( $blog ) {
-		if ( $blog < 1 || ! is_multisite() || get_current_blog_id() === $blog ) {
+		if ( $blog < 1 || ! is_multisite() ) {
 			return;
 		}
-		if ( ! get_site( $blog ) ) {
+		if ( get_main_site_id() !== $blog && ! get_site( $blog ) ) {
 			throw new \RuntimeException( "The job was enqueued on blog {$blog} of the network, which does not exist any more." );
 		}
-		switch_to_blog( $blog );
+		if ( get_current_blog_id() !== $blog ) {
+			switch_to_blog( $blog );
+		}
 	}
 
 	/**

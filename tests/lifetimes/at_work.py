@@ -4,13 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-<<<<<<< HEAD
 import sqlite3
-=======
-import os
-import sqlite3
-import time
->>>>>>> 11ad95f (wip)
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -22,10 +16,7 @@ from tests.support.process import WorkerProcess
 from tests.support.site import Site
 from tests.support.wait import wait_for
 
-<<<<<<< HEAD
 PHP = Path(__file__).parent / "php"
-=======
->>>>>>> 11ad95f (wip)
 LIFETIMES = ("restart", "fork", "loop")
 PERSISTENT = ("fork", "loop")
 
@@ -33,7 +24,6 @@ PERSISTENT = ("fork", "loop")
 class AtWork:
     """`wpbg listen --mode LIFETIME`, its log in JSON, every start of a job in it."""
 
-<<<<<<< HEAD
     def __init__(
         self,
         site: Site,
@@ -45,13 +35,6 @@ class AtWork:
         self.site, self.lifetime = site, lifetime
         argv = site.wpbg_argv("listen", "--mode", lifetime, "--log-format", "json", *flags)
         self.worker: WorkerProcess = site.start([*argv[:-1], str(path or site.path)], env)
-=======
-    def __init__(self, site: Site, lifetime: str, *flags: str, env: Mapping[str, str] | None = None) -> None:
-        self.site, self.lifetime = site, lifetime
-        self.worker: WorkerProcess = site.start_wpbg(
-            "listen", "--mode", lifetime, "--log-format", "json", *flags, env=env
-        )
->>>>>>> 11ad95f (wip)
 
     @property
     def events(self) -> list[dict[str, Any]]:
@@ -101,18 +84,12 @@ class AtWork:
 
 
 @contextlib.contextmanager
-<<<<<<< HEAD
 def at_work(
     site: Site, lifetime: str, *flags: str, env: Mapping[str, str] | None = None, path: Path | None = None
 ) -> Iterator[AtWork]:
     """A worker for the length of a test; it has to live until its end, and to stop as asked. `path` is how it is
     told of the site's folder."""
     work = AtWork(site, lifetime, *flags, env=env, path=path)
-=======
-def at_work(site: Site, lifetime: str, *flags: str, env: Mapping[str, str] | None = None) -> Iterator[AtWork]:
-    """A worker for the length of a test; it has to live until its end, and to stop as asked."""
-    work = AtWork(site, lifetime, *flags, env=env)
->>>>>>> 11ad95f (wip)
     try:
         yield work
         work.stop()
@@ -120,14 +97,11 @@ def at_work(site: Site, lifetime: str, *flags: str, env: Mapping[str, str] | Non
         work.worker.stop()
 
 
-<<<<<<< HEAD
 def jobs(site: Site, name: str) -> None:
     """Give the site the jobs in php/NAME.php."""
     site.mu_plugin(name, (PHP / f"{name}.php").read_text())
 
 
-=======
->>>>>>> 11ad95f (wip)
 def put(site: Site, function: str, data: Iterable[Any], queue: str = "default", **columns: Any) -> list[str]:
     """Jobs as rows, past WordPress, which takes a quarter of a second to boot; their ids in order."""
     mark = uuid.uuid4().hex
@@ -136,19 +110,11 @@ def put(site: Site, function: str, data: Iterable[Any], queue: str = "default", 
     statement = f"INSERT INTO {site.jobs} ({names}) VALUES ({', '.join(['%s'] * (3 + len(columns)))})"
     rows = [(queue, _payload(function, item), mark, *columns.values()) for item in data]
     if site.server:
-<<<<<<< HEAD
         with contextlib.closing(site.server.connect(site.database, root=True)) as server, server.cursor() as cursor:
             cursor.executemany(statement, rows)
     else:
         with contextlib.closing(sqlite3.connect(site.database, timeout=30)) as file, file:
             file.executemany(statement.replace("%s", "?"), rows)
-=======
-        with contextlib.closing(site.server.connect(site.database, root=True)) as connection, connection.cursor() as cursor:
-            cursor.executemany(statement, rows)
-    else:
-        with contextlib.closing(sqlite3.connect(site.database, timeout=30)) as connection, connection:
-            connection.executemany(statement.replace("%s", "?"), rows)
->>>>>>> 11ad95f (wip)
     found = site.query(f"SELECT id FROM {site.jobs} WHERE batch = %s ORDER BY id", (mark,))
     return [str(row["id"]) for row in found]
 
@@ -163,27 +129,12 @@ def lines(file: Path) -> list[str]:
     return file.read_text().split("\n")[:-1] if file.exists() else []
 
 
-<<<<<<< HEAD
 def gone(pid: int) -> bool:
     """Whether a process has ended, reaped or not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except OSError:
         return True
-=======
-def settle_clock() -> None:
-    """Wait for the next second to begin: a file changed in the second in which PHP starts may be loaded or not."""
-    begun = int(time.time())
-    wait_for(lambda: int(time.time()) > begun, 5, "the next second")
-
-
-def alive(pid: int) -> bool:
-    """Whether a process is there and not a zombie."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
->>>>>>> 11ad95f (wip)
 
 
 def php_processes(site: Site) -> list[int]:
@@ -192,11 +143,7 @@ def php_processes(site: Site) -> list[int]:
     found = []
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-<<<<<<< HEAD
             program = (folder / "exe").readlink().name
-=======
-            program = os.path.basename((folder / "exe").readlink())
->>>>>>> 11ad95f (wip)
             if program.startswith("php") and mark in (folder / "environ").read_bytes().split(b"\0"):
                 found.append(int(folder.name))
     return found

@@ -9,57 +9,12 @@ from pathlib import Path
 
 import pytest
 
-<<<<<<< HEAD
 from tests.lifetimes.at_work import PERSISTENT, at_work, jobs, put
-=======
-from tests.lifetimes.at_work import PERSISTENT, at_work, put
->>>>>>> 11ad95f (wip)
 from tests.support.mariadb import MariaDB
 from tests.support.site import Site
 from tests.support.sites import Sites
 from tests.support.wait import wait_for
 
-<<<<<<< HEAD
-=======
-JOBS = """
-function writes( $value ) {
-    global $wpdb;
-    update_option( 'written', $value, false );
-    return $wpdb->get_var( "SELECT option_value FROM {$wpdb->options} WHERE option_name = 'written'" );
-}
-function past_wpdb( $value ) {
-    $row = mysqli_fetch_row( mysqli_query( $GLOBALS['wpdb']->dbh, "SELECT $value" ) );
-    return $row[0];
-}
-function waits( $file ) {
-    touch( "$file.begun" );
-    while ( ! file_exists( "$file.go" ) ) { usleep( 10000 ); }
-    return 'waited';
-}
-function waits_then_writes( $file ) { waits( $file ); return writes( basename( $file ) ); }
-function leaves_transaction( $value ) {
-    global $wpdb;
-    $wpdb->query( 'START TRANSACTION' );
-    return writes( $value );
-}
-function leaves_transaction_and_throws( $value ) {
-    leaves_transaction( $value );
-    throw new Exception( 'in the middle' );
-}
-function changes_session( $sql ) {
-    global $wpdb;
-    foreach ( (array) $sql as $statement ) {
-        if ( false === $wpdb->query( $statement ) ) { throw new Exception( $wpdb->last_error ); }
-    }
-}
-function session() {
-    global $wpdb;
-    return $wpdb->get_row( 'SELECT @@autocommit, @@sql_mode, @@time_zone, @@collation_connection, @left_by_job, DATABASE(),'
-        . " IS_USED_LOCK( 'left_by_job' )" );
-}
-"""
-
->>>>>>> 11ad95f (wip)
 SESSION = {
     "autocommit": "SET autocommit = 0",
     "variables": "SET @left_by_job = 1, SESSION time_zone = '+05:00', sql_mode = 'ANSI'",
@@ -84,11 +39,7 @@ def server(sites: Sites, tmp_path_factory: pytest.TempPathFactory) -> Iterator[M
 @pytest.fixture(scope="module")
 def site(sites: Sites, server: MariaDB) -> Site:
     site = sites.clone("maria71", server=server)
-<<<<<<< HEAD
     jobs(site, "database")
-=======
-    site.mu_plugin("jobs", JOBS)
->>>>>>> 11ad95f (wip)
     return site
 
 
@@ -157,11 +108,7 @@ def test_a_child_gets_no_connection(site: Site, server: MariaDB) -> None:
 @pytest.mark.parametrize("kind", ["sqlite71", "maria71"])
 def test_a_transaction_left_open_is_undone(sites: Sites, kind: str, lifetime: str) -> None:
     site = sites.clone(kind)
-<<<<<<< HEAD
     jobs(site, "database")
-=======
-    site.mu_plugin("jobs", JOBS)
->>>>>>> 11ad95f (wip)
     reads = "SELECT option_value FROM wp_options WHERE option_name = 'written'"
     with at_work(site, lifetime, "--stop-when-empty") as work:
         ids = put(site, "writes", ["kept"])
@@ -184,11 +131,7 @@ def test_a_transaction_left_open_is_undone(sites: Sites, kind: str, lifetime: st
 @pytest.mark.parametrize("lifetime", PERSISTENT)
 def test_what_a_job_leaves_in_its_session_is_undone(maria71: Site, lifetime: str) -> None:
     """Autocommit switched off, for one: the next job's writes would never be committed."""
-<<<<<<< HEAD
     jobs(maria71, "database")
-=======
-    maria71.mu_plugin("jobs", JOBS)
->>>>>>> 11ad95f (wip)
     with at_work(maria71, lifetime) as work:
         fresh = work.result("session")
         for name, statement in SESSION.items():

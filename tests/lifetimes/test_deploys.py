@@ -12,11 +12,7 @@ from typing import Any
 
 import pytest
 
-<<<<<<< HEAD
 from tests.lifetimes.at_work import PERSISTENT, AtWork, at_work, jobs, lines, put
-=======
-from tests.lifetimes.at_work import PERSISTENT, AtWork, at_work, lines, put
->>>>>>> 11ad95f (wip)
 from tests.support.site import Site
 from tests.support.sites import Sites
 from tests.support.wait import wait_for
@@ -24,26 +20,6 @@ from tests.support.wait import wait_for
 WITHIN = 2.0
 """Seconds after a change in which a job may still begin with the code of before."""
 
-<<<<<<< HEAD
-=======
-SEES = """
-function sees( $data ) {
-    $seen = array(
-        'plugin'  => edited_version(),
-        'linked'  => function_exists( 'linked_version' ) ? linked_version() : '',
-        'new'     => function_exists( 'new_version' ) ? new_version() : '',
-        'other'   => function_exists( 'other_version' ),
-        'theme'   => get_stylesheet() . ' ' . ( function_exists( 'theme_version' ) ? theme_version() : '' ),
-        'config'  => defined( 'CHANGED_LATER' ) ? CHANGED_LATER : '',
-        'attempt' => background_job()->attempt,
-    );
-    $line = array( 'n' => $data['n'], 'at' => microtime( true ), 'pid' => getmypid() ) + $seen;
-    file_put_contents( $data['trace'], json_encode( $line ) . "\\n", FILE_APPEND );
-    file_exists( $data['trace'] . '.fast' ) || usleep( 10000 );
-}
-"""
-
->>>>>>> 11ad95f (wip)
 
 def plugin(site: Site, name: str, body: str) -> Path:
     folder = site.path / "wp-content/plugins" / name
@@ -69,11 +45,7 @@ def returns(function: str, version: str) -> str:
 def prepared(request: pytest.FixtureRequest, sites: Sites) -> Iterator[tuple[Site, str]]:
     """A site with everything that is going to be changed, and a lifetime."""
     site = sites.clone("maria71")
-<<<<<<< HEAD
     jobs(site, "sees")
-=======
-    site.mu_plugin("sees", SEES)
->>>>>>> 11ad95f (wip)
     plugin(site, "edited", returns("edited_version", "1"))
     plugin(site, "other", returns("other_version", "1"))
     for version in ("1", "2"):
@@ -88,7 +60,6 @@ def prepared(request: pytest.FixtureRequest, sites: Sites) -> Iterator[tuple[Sit
 
 
 class Stream:
-<<<<<<< HEAD
     """Jobs one after the other that write down what they see of the site's code; there is always one to run."""
 
     def __init__(self, work: AtWork) -> None:
@@ -96,19 +67,10 @@ class Stream:
         self.ids: list[str] = []
         self.changes: list[tuple[str, float, str, Any]] = []
         self.until(lambda: len(self.seen()) > 5, "jobs run")
-=======
-    """Jobs one after the other that write down what they see of the site's code."""
-
-    def __init__(self, work: AtWork, count: int) -> None:
-        self.work, self.trace = work, work.site.folder / "trace"
-        self.ids = put(work.site, "sees", ({"n": n, "trace": str(self.trace)} for n in range(count)))
-        self.changes: list[tuple[str, float, str, Any]] = []
->>>>>>> 11ad95f (wip)
 
     def seen(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in lines(self.trace)]
 
-<<<<<<< HEAD
     def until(self, condition: Callable[[], bool], what: str) -> None:
         """Keep jobs coming until something is so."""
 
@@ -120,25 +82,15 @@ class Stream:
 
         wait_for(look, 30, what)
 
-=======
->>>>>>> 11ad95f (wip)
     def change(self, name: str, make: Callable[[], object], key: str, value: Any) -> None:
         """Change something and wait for a job that sees it."""
         assert self.seen()[-1][key] != value
         make()
         self.changes.append((name, time.time(), key, value))
-<<<<<<< HEAD
         self.until(lambda: bool(self.seen()[-1][key] == value), f"a job sees: {name}")
 
     def finish(self) -> list[dict[str, Any]]:
         """Let the rest run through; everything that was seen, in order."""
-=======
-        wait_for(lambda: self.seen()[-1][key] == value, 30, f"a job that sees: {name}")
-
-    def finish(self) -> list[dict[str, Any]]:
-        """Let the rest run through; everything that was seen, in order."""
-        assert self.work.site.query(f"SELECT id FROM {self.work.site.jobs} WHERE status = 'queued'"), "no job was left"
->>>>>>> 11ad95f (wip)
         self.trace.with_suffix(".fast").touch()
         self.work.end_of(self.ids[-1])
         return self.seen()
@@ -168,7 +120,6 @@ def test_every_change_is_picked_up(prepared: tuple[Site, str]) -> None:
     content = site.path / "wp-content"
     edited = content / "plugins/edited/edited.php"
     with at_work(site, lifetime) as work:
-<<<<<<< HEAD
         stream = Stream(work)
         stream.change("a plugin edited in place", lambda: in_place(edited, "'1'", "'2'"), "plugin", "2")
         stream.change("edited again", lambda: in_place(edited, "'2'", "'3'"), "plugin", "3")
@@ -177,14 +128,6 @@ def test_every_change_is_picked_up(prepared: tuple[Site, str]) -> None:
             lambda: plugin(site, "edited", returns("edited_version", "4 longer")),
             "plugin",
             "4 longer",
-=======
-        stream = Stream(work, 3000)
-        wait_for(lambda: len(stream.seen()) > 5, what="jobs run")
-        stream.change("a plugin edited in place", lambda: in_place(edited, "'1'", "'2'"), "plugin", "2")
-        stream.change("edited again", lambda: in_place(edited, "'2'", "'3'"), "plugin", "3")
-        stream.change(
-            "a plugin replaced", lambda: plugin(site, "edited", returns("edited_version", "4 longer")), "plugin", "4 longer"
->>>>>>> 11ad95f (wip)
         )
         stream.change("a new mu-plugin", lambda: site.mu_plugin("new", returns("new_version", "1")), "new", "1")
         stream.change(
@@ -197,30 +140,16 @@ def test_every_change_is_picked_up(prepared: tuple[Site, str]) -> None:
         stream.change("a plugin deactivated", lambda: site.wp("plugin", "deactivate", "other"), "other", False)
         stream.change("another theme", lambda: site.wp("theme", "activate", "plain"), "theme", "plain 1")
         stream.change("wp-config.php", lambda: site.configure(CHANGED_LATER="yes"), "config", "yes")
-<<<<<<< HEAD
         stream.change("a mu-plugin removed", (content / "mu-plugins/new.php").unlink, "new", "")
-=======
-        (content / "mu-plugins/new.php").unlink()
-        stream.changes.append(("a mu-plugin removed", time.time(), "new", ""))
-        wait_for(lambda: stream.seen()[-1]["new"] == "", 30, "a job that sees: a mu-plugin removed")
->>>>>>> 11ad95f (wip)
         seen = stream.finish()
 
     rows = site.query(f"SELECT status, attempts, history FROM {site.jobs}")
     assert {(row["status"], row["attempts"], row["history"]) for row in rows} == {("completed", 1, None)}
-<<<<<<< HEAD
     assert sorted(line["n"] for line in seen) == list(range(len(stream.ids))), "each ran once"
-=======
-    assert sorted(line["n"] for line in seen) == list(range(3000)), "each ran once"
->>>>>>> 11ad95f (wip)
     for name, at, key, value in stream.changes:
         until = min((later[1] for later in stream.changes if later[1] > at and later[2] == key), default=float("inf"))
         late = [line for line in seen if at + WITHIN < line["at"] < until and line[key] != value]
         assert not late, (name, late[0])
-<<<<<<< HEAD
-=======
-    print(work.replaced())
->>>>>>> 11ad95f (wip)
 
 
 @pytest.mark.parametrize("lifetime", PERSISTENT)
@@ -238,18 +167,11 @@ def test_what_changes_while_php_starts_is_not_missed(maria71: Site, lifetime: st
             if ( defined( 'DOING_BG_WORKER' ) && @rename( '{maria71.folder}/deploy', '{maria71.folder}/deployed' ) ) {{
                 $file = '{file}';
                 file_put_contents( $file, str_replace( "'1'", "'2'", file_get_contents( $file ) ) );
-<<<<<<< HEAD
                 file_put_contents( '{folder}/mu-plugins/a-new.php', '<?php function new_version() {{}}' );
                 global $wpdb;
                 $active = array( 'background-worker/background-worker.php', 'edited/edited.php', 'other/other.php' );
                 $active = array( 'option_value' => serialize( $active ) );
                 $wpdb->update( $wpdb->options, $active, array( 'option_name' => 'active_plugins' ) );
-=======
-                file_put_contents( '{folder}/mu-plugins/a-new.php', "<?php function new_version() {{ return '2'; }}" );
-                global $wpdb;
-                $active = serialize( array( 'background-worker/background-worker.php', 'edited/edited.php', 'other/other.php' ) );
-                $wpdb->update( $wpdb->options, array( 'option_value' => $active ), array( 'option_name' => 'active_plugins' ) );
->>>>>>> 11ad95f (wip)
             }}
         }} );
         function versions() {{
@@ -294,14 +216,7 @@ def test_a_site_whose_folder_is_a_link_to_another_release(maria71: Site, lifetim
     second = maria71.folder / "second"
     shutil.copytree(maria71.path, second, symlinks=True)
     (second / "wp-content/mu-plugins/release.php").write_text(f"<?php\n{returns('release', '2')}")
-<<<<<<< HEAD
     with at_work(maria71, lifetime, path=current) as work:
-=======
-    at_current = Site.wpbg_argv(maria71, "listen")[:-1] + [str(current)]
-    assert at_current[-2] == "--path"
-    maria71.wpbg_argv = lambda *args: [*Site.wpbg_argv(maria71, *args)[:-1], str(current)]  # type: ignore[method-assign]
-    with at_work(maria71, lifetime) as work:
->>>>>>> 11ad95f (wip)
         assert work.result("release") == "1"
         relink(current, second)
         wait_for(lambda: work.result("release") == "2", 20, "a job that sees the new release")

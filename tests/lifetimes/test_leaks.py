@@ -6,35 +6,19 @@ import json
 import os
 import shlex
 from collections import Counter
-<<<<<<< HEAD
 
 import pytest
 
 from tests.lifetimes.at_work import jobs, lines, put
-=======
-from pathlib import Path
-
-import pytest
-
-from tests.lifetimes.at_work import lines, put
->>>>>>> 11ad95f (wip)
 from tests.support.site import Site
 
 JOBS = int(os.environ.get("WPBG_TEST_LEAK_JOBS", "1500"))
 LIMIT = 96 << 20
-<<<<<<< HEAD
-=======
-PHP = Path(__file__).parent / "php"
->>>>>>> 11ad95f (wip)
 
 
 @pytest.mark.timeout(1800)
 def test_what_jobs_leave_behind_is_got_rid_of_with_the_process(maria71: Site) -> None:
-<<<<<<< HEAD
     jobs(maria71, "leaves_much")
-=======
-    maria71.mu_plugin("leaves_much", (PHP / "leaves_much.php").read_text())
->>>>>>> 11ad95f (wip)
     trace = maria71.folder / "trace"
     ids = put(maria71, "leaves_much", ({"n": n, "trace": str(trace)} for n in range(JOBS)))
     done = maria71.wpbg(
@@ -59,11 +43,7 @@ def test_what_jobs_leave_behind_is_got_rid_of_with_the_process(maria71: Site) ->
 
 def test_files_that_jobs_leave_open_do_not_run_out(sqlite71: Site) -> None:
     """The system gives a process a number of open files, 1,024 as a rule; here 128."""
-<<<<<<< HEAD
     jobs(sqlite71, "leaves_file")
-=======
-    sqlite71.mu_plugin("leaves_file", (PHP / "leaves_file.php").read_text())
->>>>>>> 11ad95f (wip)
     wp = sqlite71.bin / "wp-with-few-files"
     wp.write_text(f'#!/bin/sh\nulimit -n 128\nexec {shlex.join(sqlite71.wp_argv)} "$@"\n')
     wp.chmod(0o755)

@@ -27,7 +27,7 @@ class Boot:
 
 
 BootFor: TypeAlias = Callable[[int], Boot]
-"""How to start one for a blog; 0 is the site's own. May raise a `SiteError`."""
+"""How to start one for a blog; 0 is the site's own. May raise a `SiteError`, or `QueueUnreachable` for its database."""
 
 
 def start(how: Boot, hello: Mapping[str, Any], limits: Limits, on_start: Callable[[PhpProcess], None]) -> PhpProcess:

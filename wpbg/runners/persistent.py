@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
@@ -9,14 +10,15 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
-from wpbg.errors import NotStarted, SiteError
+from wpbg.errors import ChannelBroken, NotStarted, QueueUnreachable, SiteError
 from wpbg.job import Ending, Job, JobError, Outcome
 from wpbg.runners.base import Limits, Listener, Stop
 from wpbg.runners.boot import BootFor, start
 from wpbg.runners.exchange import Declined, Lifetime, Run
 from wpbg.runners.process import PhpProcess
 from wpbg.runners.stoppable import Stoppable
-from wpbg.runners.wire import QUIT, encode
+from wpbg.runners.verdict import describe_exit
+from wpbg.runners.wire import BYE, QUIT, Message, encode
 
 WINDOWS = {Lifetime.LOOP: 64, Lifetime.FORK: 8}
 """Jobs claimed ahead at most: what a round trip to the database is worth beside a job's own cost."""
@@ -67,6 +69,7 @@ class PersistentRunner(Stoppable):
         """See `Runner.run`."""
         timeout = self._time_limit if job.timeout is None else job.timeout
         try:
+            why = ""
             for _ in range(TRIES):
                 blog, process = self._process_for(job.blog_id)
                 run = Run(process, job, self._lifetime, max(timeout, 0), self._limits, listener)
@@ -77,8 +80,9 @@ class PersistentRunner(Stoppable):
                     self._apart.add(job.blog_id)
                 elif not isinstance(answer, Declined):
                     return answer
-            raise NotStarted(f"PHP was replaced {TRIES} times before the job could begin.")
-        except (NotStarted, SiteError) as error:
+                why = run.bye or why
+            raise NotStarted(f"PHP was replaced {TRIES} times before the job could begin: {why or 'it ended'}.")
+        except (NotStarted, SiteError, QueueUnreachable) as error:
             return self.stopped_outcome() or Outcome(
                 Ending.NOT_STARTED, error=JobError(type(error).__name__, error.message)
             )
@@ -96,7 +100,7 @@ class PersistentRunner(Stoppable):
         blog = blog_id if blog_id in self._apart else 0
         process = self._processes.get(blog)
         if process is not None and process.exit_code is not None:
-            self._recycled("it has ended")
+            self._recycled(_last_words(process))
             self._drop(blog)
             process = None
         if process is None:
@@ -114,7 +118,7 @@ class PersistentRunner(Stoppable):
             self._recycled(run.bye)
             self._dismiss(blog)
         elif process.exit_code is not None:
-            self._recycled("it has ended")
+            self._recycled(_last_words(process))
             self._drop(blog)
         elif isinstance(answer, Outcome) and self._lifetime is Lifetime.LOOP and _doubtful(answer):
             self._recycled(f"a job in it {answer.ending.value.replace('_', ' ')}")
@@ -125,7 +129,7 @@ class PersistentRunner(Stoppable):
         """See `Runner.warm`."""
         try:
             self._process_for(0)
-        except (NotStarted, SiteError):
+        except (NotStarted, SiteError, QueueUnreachable):
             pass  # The next job is told, and says so.
         finally:
             self.done()
@@ -165,6 +169,15 @@ class PersistentRunner(Stoppable):
     def _kill_all(self) -> None:
         for blog in list(self._processes):
             self._drop(blog)
+
+
+def _last_words(process: PhpProcess) -> str:
+    """Why a process has ended: what it said of it after its last job, or how."""
+    with contextlib.suppress(ChannelBroken):
+        for event in process.drain():
+            if isinstance(event, Message) and event.type == BYE:
+                return str(event.body.get("why", ""))
+    return f"it {describe_exit(process.exit_code or 0)}"
 
 
 def _doubtful(outcome: Outcome) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wpbg.errors import NotStarted, SiteError
+from wpbg.errors import NotStarted, QueueUnreachable, SiteError
 from wpbg.job import Ending, Job, JobError, Outcome
 from wpbg.runners.base import Limits, Listener, Stop
 from wpbg.runners.boot import BootFor, start
@@ -33,7 +33,7 @@ class RestartRunner(Stoppable):
             if outcome.ending not in (Ending.COMPLETED, Ending.FAILED):
                 process.kill()  # Whatever it started went wrong with it.
             return outcome
-        except (NotStarted, SiteError) as error:
+        except (NotStarted, SiteError, QueueUnreachable) as error:
             return self.stopped_outcome() or Outcome(
                 Ending.NOT_STARTED, error=JobError(type(error).__name__, error.message)
             )

@@ -1,0 +1,30 @@
+<?php
+/**
+ * Jobs that tell in which process they run.
+ */
+
+// The process that the worker started: in fork mode, the parent.
+function process() {
+	return getenv( 'FORKS' ) ? posix_getppid() : getmypid();
+}
+
+function grows( $bytes ) {
+	static $kept = array();
+	$kept[]      = str_repeat( 'x', $bytes );
+	return process();
+}
+
+function waits( $file ) {
+	file_put_contents( "$file.begun", getmypid() . ' ' . process() );
+	while ( ! file_exists( "$file.go" ) ) {
+		usleep( 10000 );
+	}
+	return 'waited';
+}
+
+function runs_on( $file ) {
+	file_put_contents( "$file.begun", getmypid() . ' ' . process() );
+	while ( true ) {
+		usleep( 10000 );
+	}
+}
