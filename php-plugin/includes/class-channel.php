@@ -235,6 +235,15 @@ final class Channel {
 	}
 
 	/**
+	 * What identifies the two ends of the wire in this process.
+	 *
+	 * @return int[] Inodes.
+	 */
+	public function inodes() {
+		return array( fstat( $this->in )['ino'], fstat( $this->out )['ino'], fstat( STDERR )['ino'] );
+	}
+
+	/**
 	 * Exactly so many bytes of the worker's, or null at the end.
 	 *
 	 * @param int $length How many.

@@ -10,7 +10,8 @@ namespace Background_Worker;
 /**
  * The fork lifetime: a booted WordPress that never runs a job itself, but forks a child for each.
  *
- * The parent holds no connection while it forks: two processes on one connection would read each other's answers.
+ * The parent holds no connection while it forks: two processes on one connection would read each other's answers. Of
+ * one that it cannot close it tells the worker, which replaces it after a job that may have left half an answer there.
  * It hears the worker while a child runs, so it can end the child when it is told to, when its time is over, or when
  * the worker is gone.
  */
@@ -55,6 +56,13 @@ final class Fork_Lifetime {
 	private $recycling;
 
 	/**
+	 * What connections its children share with it, one after the other.
+	 *
+	 * @var string[]
+	 */
+	private $shared = array();
+
+	/**
 	 * Takes over.
 	 *
 	 * @param Channel     $channel The wire.
@@ -93,6 +101,7 @@ final class Fork_Lifetime {
 			return;
 		}
 		Connections::let_go();
+		$this->shared = Connections::held( $this->channel->inodes() );
 		pcntl_sigprocmask( SIG_BLOCK, array( SIGCHLD ) );
 		while ( true ) {
 			$message = $this->channel->receive();
@@ -143,8 +152,9 @@ final class Fork_Lifetime {
 		$this->channel->send(
 			'D',
 			array(
-				'id'   => $head['id'],
-				'code' => $code,
+				'id'     => $head['id'],
+				'code'   => $code,
+				'shared' => $this->shared,
 			)
 		);
 		return $this->recycling->worn_out();

@@ -77,6 +77,7 @@ final class Job_Process {
 	 *
 	 * @param array  $head    What the worker says of it.
 	 * @param string $payload What was serialized.
+	 * @return bool Whether it completed.
 	 */
 	public function run( array $head, $payload ) {
 		$this->prepare( $head );
@@ -96,6 +97,7 @@ final class Job_Process {
 			$this->end_buffers( $level );
 		}
 		$this->settle( $outcome );
+		return 'completed' === $outcome['status'];
 	}
 
 	/**

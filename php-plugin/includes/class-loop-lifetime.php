@@ -67,9 +67,9 @@ final class Loop_Lifetime {
 				$this->channel->send( 'N', array( 'id' => $head['id'] ) );
 				continue;
 			}
-			$this->process->run( $head, $message['payload'] );
+			$failed = ! $this->process->run( $head, $message['payload'] );
 			unset( $message );
-			$why = $state->restore() ?? $this->recycling->worn_out();
+			$why = $state->restore( $failed ) ?? $this->recycling->worn_out();
 			if ( null !== $why ) {
 				$this->channel->send( 'B', array( 'why' => $why ) );
 				return;

@@ -98,14 +98,19 @@ final class Process_State {
 	/**
 	 * Puts it back.
 	 *
+	 * @param bool $failed Whether the job failed; it may have done so because the object cache's server hung up.
 	 * @return string|null Why that cannot be done.
 	 */
-	public function restore() {
+	public function restore( $failed ) {
 		$this->restore_handlers();
 		$this->restore_php();
 		$this->restore_database();
 		$this->restore_wordpress();
-		Connections::refresh_cache();
+		try {
+			Connections::refresh_cache( $failed );
+		} catch ( \Throwable $thrown ) {
+			return 'the object cache cannot be emptied: ' . $thrown->getMessage();
+		}
 		return is_resource( STDOUT ) && is_resource( STDERR ) ? null : 'a job closed a standard stream';
 	}
 

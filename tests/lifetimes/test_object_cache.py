@@ -57,21 +57,17 @@ def test_forked_jobs_read_their_own_answers(maria71: Site, redis: Redis, crossed
     assert sorted(json.loads(row["result"]) for row in rows) == list(range(1, len(ids) + 1)), "each counted once"
 
 
-def test_a_connection_that_cannot_be_closed_is_refused_in_fork(maria71: Site, redis: Redis, crossed: Path) -> None:
-    """Children would read each other's answers."""
-    with_cache(maria71, redis, "hidden")
+@pytest.mark.parametrize("kind", ["persistent", "hidden"])
+def test_half_an_answer_is_left_to_nobody(maria71: Site, redis: Redis, crossed: Path, kind: str) -> None:
+    """A connection that the parent cannot close goes from child to child: not from one that was killed."""
+    with_cache(maria71, redis, kind)
     with at_work(maria71, "fork") as work:
-        (job,) = put(maria71, "caches", [1])
-        told = work.wait_for_event("php.not_started")["message"]
-        assert "a connection to" in told
-        assert "--mode loop or restart" in told
-        maria71.mu_plugin(
-            "shares",
-            "add_filter( 'background_worker_shared_connections', function ( $left ) {"
-            " return 1 === count( $left ) ? array() : $left; } );",
-        )
-        row = work.end_of(job)
-        assert (row["status"], row["attempts"]) == ("completed", 1), row["error"]
+        assert work.result("caches", 1) == 1
+        assert work.result("caches", 2) == 2
+        assert work.replaced() == []
+        assert work.run("dies_before_the_answer")["status"] == "failed"
+        assert work.result("caches", 3) == 3
+        assert any("shared a connection with it (a UNIX socket)" in why for why in work.replaced()), work.replaced()
 
 
 @pytest.mark.parametrize("supports", [True, False])

@@ -90,7 +90,8 @@ def _why(process: PhpProcess, said: Kept) -> str:
 class Run:
     """One job in one process. `stop` may be called from another thread; everything else is the runner's.
 
-    After `result`, `bye` is why the process says good-bye, None while it may be given another job.
+    After `result`, `bye` is why the process says good-bye, None while it may be given another job; `shared` are the
+    connections that a forked job had in common with those before and after it.
     """
 
     def __init__(
@@ -99,6 +100,7 @@ class Run:
         self._process, self._job, self._lifetime = process, job, lifetime
         self._timeout, self._limits, self._listener = timeout, limits, listener
         self.bye: str | None = None
+        self.shared: list[str] = []
         self._kept = Kept()
         self._told: dict[str, Any] | None = None
         self._declined: Declined | None = None
@@ -180,6 +182,7 @@ class Run:
             self._told, self._told_at = body, time.monotonic()
         elif kind == wire.GONE:
             self._gone = int(body.get("code", 0))
+            self.shared = [str(name) for name in body.get("shared") or []]
         elif kind == wire.NOT_HERE:
             self._declined = Declined.NOT_HERE
         elif kind == wire.BYE:

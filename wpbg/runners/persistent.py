@@ -120,10 +120,21 @@ class PersistentRunner(Stoppable):
         elif process.exit_code is not None:
             self._recycled(_last_words(process))
             self._drop(blog)
-        elif isinstance(answer, Outcome) and self._lifetime is Lifetime.LOOP and _doubtful(answer):
-            self._recycled(f"a job in it {answer.ending.value.replace('_', ' ')}")
-            process.kill()
-            self._drop(blog)
+        elif isinstance(answer, Outcome):
+            why = self._spoiled(run, answer)
+            if why:
+                self._recycled(why)
+                process.kill()
+                self._drop(blog)
+
+    def _spoiled(self, run: Run, outcome: Outcome) -> str | None:
+        """Why a process that lives on after this may be in a state that nobody meant."""
+        how = outcome.ending.value.replace("_", " ")
+        if self._lifetime is Lifetime.LOOP and outcome.ending not in (Ending.COMPLETED, Ending.FAILED):
+            return f"a job in it {how}"
+        if run.shared and outcome.ending is not Ending.COMPLETED:
+            return f"a job {how} that shared a connection with it ({', '.join(run.shared)})"
+        return None
 
     def warm(self) -> None:
         """See `Runner.warm`."""
@@ -178,8 +189,3 @@ def _last_words(process: PhpProcess) -> str:
             if isinstance(event, Message) and event.type == BYE:
                 return str(event.body.get("why", ""))
     return f"it {describe_exit(process.exit_code or 0)}"
-
-
-def _doubtful(outcome: Outcome) -> bool:
-    """Whether a process that lives on after this may be in a state that nobody meant."""
-    return outcome.ending not in (Ending.COMPLETED, Ending.FAILED)

@@ -29,6 +29,12 @@ function caches( $n ) {
 	return $before;
 }
 
+function dies_before_the_answer() {
+	global $wp_object_cache;
+	$wp_object_cache->redis()->ask( 'GET', 'counter' );
+	posix_kill( getmypid(), SIGKILL );
+}
+
 function cached( $key ) {
 	return wp_cache_get( $key, 'seen' );
 }

@@ -22,9 +22,14 @@ class Test_Redis {
 		}
 	}
 
-	public function call( ...$words ) {
+	public function ask( ...$words ) {
 		$nonce = bin2hex( random_bytes( 8 ) );
 		fwrite( $this->stream, self::encode( $words ) . self::encode( array( 'ECHO', $nonce ) ) );
+		return $nonce;
+	}
+
+	public function call( ...$words ) {
+		$nonce  = $this->ask( ...$words );
 		$answer = $this->read();
 		usleep( random_int( 0, 300 ) ); // Others get between the two.
 		$echo = $this->read();
