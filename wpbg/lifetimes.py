@@ -26,7 +26,7 @@ def runner_maker(
     `boot_failed` is told the exit code of a PHP process that ended before it was ready.
     """
     lifetime = Lifetime(mode)
-    boot = _boot(site, lifetime, boot_failed)
+    boot = _boot(site, lifetime, boot_failed, log)
     if lifetime is Lifetime.RESTART:
         return lambda: RestartRunner(boot, time_limit)
     if lifetime is Lifetime.FORK:
@@ -39,11 +39,12 @@ def runner_maker(
     return lambda: PersistentRunner(lifetime, boot, time_limit, limits, recycled)
 
 
-def _boot(site: Site, lifetime: Lifetime, failed: Callable[[int], None]) -> BootFor:
+def _boot(site: Site, lifetime: Lifetime, failed: Callable[[int], None], log: Log) -> BootFor:
     wp = site.wp
 
     def boot(blog: int) -> Boot:
         url = site.blog_url(blog)
+        log.hint("php.started", mode=lifetime.value)
 
         def boot_failed(code: int) -> None:
             site.forget_blog(blog)

@@ -6,6 +6,7 @@ import os
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from wpbg.errors import UsageError
@@ -60,6 +61,18 @@ def worker_settings(
 def debug(site: Site) -> bool:
     """ABW_DEBUG: whether the log tells of every step."""
     return bool(site.constants.get("ABW_DEBUG"))
+
+
+STREAMS = frozenset({"php://stderr", "php://stdout", "php://output", "/dev/stderr", "/dev/stdout", "/dev/null"})
+"""Values of BACKGROUND_WORKER_LOG that mean no file: events are on stderr anyway."""
+
+
+def log_file(site: Site) -> Path | None:
+    """BACKGROUND_WORKER_LOG: the file that events are added to. A relative one is below the site's folder."""
+    value = site.constants.get("BACKGROUND_WORKER_LOG")
+    if not isinstance(value, str) or not value or value in STREAMS or "\0" in value:
+        return None
+    return Path(site.path, value)
 
 
 def retention_ms(site: Site) -> int:

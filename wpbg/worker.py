@@ -13,7 +13,7 @@ from typing import Any
 
 from wpbg.errors import QueueUnreachable
 from wpbg.job import Ending, Lease, Outcome, Progress
-from wpbg.log import Log, one_line
+from wpbg.log import Log, one_line, printed_lines
 from wpbg.queues.base import Queue, Settlement
 from wpbg.runners.base import Runner, Stop
 from wpbg.settle import Decision, Finish, Release, Retry, decide
@@ -300,6 +300,9 @@ class Slot:
                 continue
             fields: dict[str, Any] = {"ending": item.outcome.ending.value, "runtime_ms": item.outcome.runtime_ms}
             self._say(item.lease, *_sentence(item.decision, item.outcome), **fields)
+            if self._log.debug:
+                for line in printed_lines(item.outcome.output):
+                    self._say(item.lease, "job.output", line)
             self.state.jobs_done += not isinstance(item.decision, Release)
             self._on_settled(item.outcome, item.decision)
 

@@ -17,13 +17,14 @@ from wpbg.lanes import in_front_of
 from wpbg.ledger import Ledger
 from wpbg.lifetimes import runner_maker
 from wpbg.log import Log
+from wpbg.log_file import LogFile
 from wpbg.opcache import OpcacheFolder
 from wpbg.pool import Pool, PoolOptions
 from wpbg.queues.base import Queue
 from wpbg.queues.database import DatabaseQueue
 from wpbg.queues.settings import DatabaseSettings
 from wpbg.runners.persistent import Recycling
-from wpbg.settings import WorkerSettings, debug, worker_settings
+from wpbg.settings import WorkerSettings, debug, log_file, worker_settings
 from wpbg.site import Site
 from wpbg.worker import Control
 
@@ -117,7 +118,7 @@ def worker_options(command: Any) -> Any:
                 type=click.Choice(["text", "json"]),
                 default="text",
                 show_default=True,
-                help="One line an event, on stderr.",
+                help="One line an event, on stderr and in BACKGROUND_WORKER_LOG.",
             ),
             site_options,
         ]
@@ -188,14 +189,14 @@ def listen_loop(target: Target, **flags: Any) -> None:
     type=click.Choice(["text", "json"]),
     default="text",
     show_default=True,
-    help="One line an event, on stderr.",
+    help="One line an event, on stderr and in BACKGROUND_WORKER_LOG.",
 )
 @no_opcache
 @site_options
 def run(target: Target, **flags: Any) -> None:
     """Run one job, then exit: 0 when it is done or there was none, 1 when it failed."""
     site = target.site()
-    pool = build(site, "restart", Flags(**flags), Log(flags["log_format"], debug=debug(site)), once=True)
+    pool = build(site, "restart", Flags(**flags), open_log(site, flags["log_format"]), once=True)
     pool.run()
     if pool.tally.last is None:
         return
@@ -205,13 +206,19 @@ def run(target: Target, **flags: Any) -> None:
     sys.exit(0 if outcome.ending is Ending.COMPLETED else 1)
 
 
+def open_log(site: Site, form: str, write: Callable[[str], None] | None = None) -> Log:
+    """The log of a worker of this site: on stderr (or by `write`), and in the file of BACKGROUND_WORKER_LOG."""
+    file = log_file(site)
+    return Log(form, write=write, debug=debug(site), file=LogFile(file) if file else None)
+
+
 def work(target: Target, mode: str, flags: Flags) -> None:
     """Run a pool until it ends."""
     site = target.site()
     if flags.log_format == "text" and terminal(sys.stderr):
         work_on_terminal(site, mode, flags)
     else:
-        build(site, mode, flags, Log(flags.log_format, debug=debug(site))).run()
+        build(site, mode, flags, open_log(site, flags.log_format)).run()
 
 
 def work_on_terminal(site: Site, mode: str, flags: Flags) -> None:
@@ -219,7 +226,7 @@ def work_on_terminal(site: Site, mode: str, flags: Flags) -> None:
     from wpbg.cli.live import LiveLine
 
     live = LiveLine(sys.stderr, bar=flags.stop_when_empty)
-    log = Log(flags.log_format, write=live.write, debug=debug(site))
+    log = open_log(site, flags.log_format, live.write)
     log.sinks.append(live.score.notice)
     pool = build(site, mode, flags, log)
     with live.shown(Ledger(DatabaseSettings.from_mapping(site.database)), pool.options.queues):
