@@ -9,11 +9,13 @@ from datetime import datetime, timezone
 from typing import Any
 
 from wpbg.errors import QueueUnreachable, UsageError
+from wpbg.ledger.views import Waiting
 from wpbg.log import Log
 from wpbg.queues.base import Queue
 from wpbg.queues.database import DatabaseQueue
 from wpbg.queues.envelope import BadEnvelope, Envelope, Seal
-from wpbg.queues.lane import Lane, LaneQueue, Reach
+from wpbg.queues.lane import Lane, LaneQueue
+from wpbg.queues.reach import Reach
 from wpbg.site import Site
 
 BACKENDS = ("database", "beanstalkd", "gearman")
@@ -57,27 +59,32 @@ def lane_maker(site: Site) -> Callable[[], Lane] | None:
     return lambda: GearmanLane(told["gearman"], told["salt"], told["shared_function"], queue)
 
 
-def waiting_outside(site: Site) -> Callable[[str], dict[str, Any] | None]:
-    """Asks the broker for a job that is not in the table yet; what is known of it, or None."""
+def waiting_outside(site: Site) -> Callable[[str], Waiting | None]:
+    """Asks the site's broker, if it has one, for a job that is not in the table yet; see `outside_of`."""
+    make = lane_maker(site)
+    return (lambda job_id: None) if make is None else outside_of(make, seal_of(site))
 
-    def look(job_id: str) -> dict[str, Any] | None:
-        found = OUTSIDE.fullmatch(job_id)
-        make = lane_maker(site)
-        if found is None or make is None:
+
+def outside_of(make: Callable[[], Lane], seal: Seal) -> Callable[[str], Waiting | None]:
+    """What tells of a job that waits in a broker, by its id; None where there is none, or the broker is away."""
+
+    def look(job_id: str) -> Waiting | None:
+        found = OUTSIDE.fullmatch(job_id.strip())
+        if found is None:
             return None
         with contextlib.closing(make()) as lane:
             if found["native"] is None:
-                return dict(_SPARSE, id=job_id) if lane.knows(found["id"]) else None
+                return Waiting(dict(_SPARSE, id=job_id)) if lane.knows(found["id"]) else None
             body = lane.peek(int(found["native"]))
         if body is None:
             return None
         try:
-            envelope = seal_of(site).open(body)
+            envelope = seal.open(body)
         except BadEnvelope:
             return None
-        return _view(job_id, envelope) if envelope.id == found["id"] else None
+        return Waiting(_view(job_id, envelope), body) if envelope.id == found["id"] else None
 
-    def quietly(job_id: str) -> dict[str, Any] | None:
+    def quietly(job_id: str) -> Waiting | None:
         with contextlib.suppress(QueueUnreachable):
             return look(job_id)
         return None

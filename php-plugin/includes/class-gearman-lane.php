@@ -59,13 +59,19 @@ final class Gearman_Lane implements Fast_Lane {
 	}
 
 	/**
-	 * Whether it can carry the job: Gearman has no limit of its own to a job's size.
+	 * Bytes of the largest payload that goes this way. Gearman has no limit of its own, but the database, which gets
+	 * the job from the worker later on, has: what is larger, it is asked for at once.
+	 */
+	const MAX_PAYLOAD = 4000000;
+
+	/**
+	 * Whether it can carry the job.
 	 *
 	 * @param New_Job $job The job.
 	 * @return bool
 	 */
 	public function takes( New_Job $job ) {
-		return strlen( Lane_Names::gearman_function( $job->queue ) ) <= self::MAX_NAME;
+		return strlen( $job->payload ) <= self::MAX_PAYLOAD && strlen( Lane_Names::gearman_function( $job->queue ) ) <= self::MAX_NAME;
 	}
 
 	/**

@@ -35,20 +35,24 @@ final class Lane_Names {
 	}
 
 	/**
-	 * The tube of a queue: `salt.queue`. A byte that beanstalkd does not allow in a name is `$` and two hex digits.
+	 * The tube of a queue: `salt.queue`. A byte that beanstalkd does not allow in a name is `$` and two hex digits; a
+	 * name that is too long ends in its MD5. The worker's half is tube_name() in wpbg/queues/beanstalkd.py.
 	 *
 	 * @param string $queue The queue.
 	 * @return string
 	 */
 	public static function tube( $queue ) {
-		$name = preg_replace_callback(
+		$name = (string) preg_replace_callback(
 			'~[^A-Za-z0-9+/;._()-]~',
 			static function ( $found ) {
 				return sprintf( '$%02x', ord( $found[0] ) );
 			},
 			self::salt() . '.' . $queue
 		);
-		return substr( (string) $name, 0, self::MAX_TUBE );
+		if ( '-' === $name[0] ) {
+			$name = '$2d' . substr( $name, 1 ); // It may be anywhere but at the beginning.
+		}
+		return strlen( $name ) <= self::MAX_TUBE ? $name : substr( $name, 0, self::MAX_TUBE - 33 ) . '.' . md5( $name );
 	}
 
 	/**

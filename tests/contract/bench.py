@@ -8,6 +8,7 @@ from contextlib import ExitStack, closing
 from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
+import phpserialize
 import pytest
 
 from tests.support.site import Site
@@ -16,6 +17,7 @@ from wpbg.ledger import Ledger
 from wpbg.queues.base import Capability, Queue
 from wpbg.queues.connection import Database
 from wpbg.queues.database import DatabaseQueue
+from wpbg.queues.envelope import MAC, PREFIX
 from wpbg.queues.mysql import MySQL
 from wpbg.queues.settings import DatabaseSettings
 from wpbg.settle import Finish
@@ -58,6 +60,9 @@ class Bench(Protocol):
     def queue(self, *names: str, **options: Any) -> Queue:
         """A connection of its own for these queues (none named: "default"); closed with the test."""
 
+    def known(self, job_id: str) -> str:
+        """The id that leases have for a job, once it was leased; `job_id` is what `put` returned."""
+
     def job(self, job_id: str) -> dict[str, Any]:
         """What people are shown of a job."""
 
@@ -88,12 +93,19 @@ class DatabaseBench:
             site.query(f"DELETE FROM {site.table(table)}")
         self.ledger = stack.enter_context(closing(Ledger(self.settings, clock=self.clock)))
 
-    def queue(self, *names: str, **options: Any) -> DatabaseQueue:
+    def queue(self, *names: str, **options: Any) -> Queue:
+        return self.table(*names, **options)
+
+    def table(self, *names: str, **options: Any) -> DatabaseQueue:
+        """A connection to the tables."""
         said = {"lease_ms": LEASE, "clock": self.clock, **self._options, **options}
         queue = self._stack.enter_context(closing(DatabaseQueue(self.settings, names or ("default",), **said)))
         # Connected now: the tests' server has just started, so leases are judged one lease length from here.
         queue.now_ms()
         return queue
+
+    def known(self, job_id: str) -> str:
+        return job_id
 
     def job(self, job_id: str) -> dict[str, Any]:
         return self.ledger.get_job(job_id)
@@ -105,7 +117,7 @@ class DatabaseBench:
         self.ledger.cancel(job_id)
 
     def delete(self, job_id: str) -> None:
-        self.site.query(f"DELETE FROM {self.site.jobs} WHERE id = %s", (int(job_id),))
+        self.site.query(f"DELETE FROM {self.site.jobs} WHERE id = %s", (int(self.known(job_id)),))
 
     def pause(self, queue: str) -> None:
         self.ledger.pause(queue)
@@ -162,8 +174,17 @@ def take(queue: Queue, worker: str = "w1") -> Lease:
     return leases[0]
 
 
+def payload(lease: Lease) -> bytes:
+    """The payload that PHP reads: of a job that came through a broker, the one in its signed body."""
+    whole = lease.job.payload
+    if not whole.startswith(PREFIX):
+        return whole
+    fields = phpserialize.loads(whole[len(PREFIX) + MAC + 1 :])
+    return bytes(fields[b"payload"])
+
+
 def payloads(leases: Sequence[Lease]) -> list[bytes]:
-    return [lease.job.payload for lease in leases]
+    return [payload(lease) for lease in leases]
 
 
 def at_once(*works: Callable[[], T]) -> list[T]:

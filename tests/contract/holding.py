@@ -15,8 +15,8 @@ class Holding:
         queue.reserve(2, "w1")
         bench.clock.advance(LEASE)
         ticked = queue.tick()
-        assert (ticked.given_up, ticked.rescued) == ((begun,), (held,))
-        assert [(lease.job.id, lease.job.attempt) for lease in queue.reserve(2, "w2")] == [(held, 1)]
+        assert (ticked.given_up, ticked.rescued) == ((bench.known(begun),), (bench.known(held),))
+        assert [(lease.job.id, lease.job.attempt) for lease in queue.reserve(2, "w2")] == [(bench.known(held), 1)]
 
     def test_a_held_job_that_has_begun_counts(self, bench: Bench) -> None:
         need(bench, Capability.RENEW)

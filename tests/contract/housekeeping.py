@@ -23,7 +23,7 @@ class Rescuing:
         assert alive.reserve(1, "alive") == []
         bench.clock.advance(1)
         ticked = alive.tick()
-        assert (ticked.rescued, ticked.given_up) == ((job_id,), ())
+        assert (ticked.rescued, ticked.given_up) == ((bench.known(job_id),), ())
         lease = take(alive, "alive")
         assert lease.job.attempt == 2, "the lost run counts"
         alive.settle(lease, DONE, FINE)
@@ -38,7 +38,7 @@ class Rescuing:
             take(queue, "dead")
             bench.clock.advance(LEASE)
             ticked = queue.tick()
-        assert (ticked.rescued, ticked.given_up) == ((), (job_id,))
+        assert (ticked.rescued, ticked.given_up) == ((), (bench.known(job_id),))
         shown = bench.job(job_id)
         assert (shown["status"], shown["attempts"], shown["error"]["class"]) == ("failed", 2, "WorkerLost")
         assert "dead" in shown["error"]["message"]
@@ -61,7 +61,7 @@ class Rescuing:
         job_id = put_one(there, queue="there")
         take(there)
         bench.clock.advance(LEASE)
-        assert here.tick().rescued == (job_id,)
+        assert here.tick().rescued == (bench.known(job_id),)
 
     def test_many_at_once_rescue_each_job_once(self, bench: Bench) -> None:
         queues = [bench.queue() for _ in range(6)]
@@ -72,7 +72,7 @@ class Rescuing:
             queues[0].began(lease)
         bench.clock.advance(LEASE)
         ticked = at_once(*(queue.tick for queue in queues))
-        assert sorted(job_id for each in ticked for job_id in each.rescued) == sorted(ids)
+        assert sorted(job_id for each in ticked for job_id in each.rescued) == sorted(map(bench.known, ids))
         assert {len(bench.log(job_id)) for job_id in ids} == {1}
 
     def test_many_at_once_promote_each_job_once(self, bench: Bench) -> None:

@@ -72,7 +72,7 @@ class Leasing:
         bench.clock.advance(LEASE - 1)
         assert queue.renew([late]).lost == {late}
         bench.clock.advance(1)
-        assert queue.tick().rescued == (job_id,)
+        assert queue.tick().rescued == (bench.known(job_id),)
 
     def test_a_heartbeat_says_what_somebody_wants_cancelled(self, bench: Bench) -> None:
         need(bench, Capability.RENEW, Capability.CANCEL)
@@ -91,7 +91,7 @@ class Leasing:
         job_id = put_one(late)
         lost = take(late, "late")
         bench.clock.advance(LEASE)
-        assert other.tick().rescued == (job_id,)
+        assert other.tick().rescued == (bench.known(job_id),)
         held = take(other, "other")
         other.progress(held, Progress(1, 2, "half"))
         before, history = bench.job(job_id), bench.log(job_id)

@@ -9,7 +9,7 @@ from itertools import chain
 
 import pytest
 
-from tests.contract.bench import DONE, FINE, LEASE, Bench, at_once, job, need, payloads, put_one, take
+from tests.contract.bench import DONE, FINE, LEASE, Bench, at_once, job, need, payload, payloads, put_one, take
 from wpbg.job import Ending, NewJob, Outcome
 from wpbg.queues.base import Capability, Queue
 from wpbg.settle import Retry
@@ -30,12 +30,12 @@ class Putting:
     def test_payload_bytes_come_back_as_they_were(self, bench: Bench, what: str) -> None:
         queue = bench.queue()
         put_one(queue, payload=ANY_BYTES[what])
-        assert take(queue).job.payload == ANY_BYTES[what]
+        assert payload(take(queue)) == ANY_BYTES[what]
 
     def test_many_small_payloads_come_back_as_they_were(self, bench: Bench) -> None:
         queue, chance = bench.queue(), random.Random(3)
         sent = [chance.randbytes(chance.randrange(1, 40)) for _ in range(300)]
-        queue.put([job(payload) for payload in sent])
+        queue.put([job(each) for each in sent])
         assert payloads(queue.reserve(300, "w1")) == sent
 
     def test_a_job_comes_out_as_it_was_put(self, bench: Bench) -> None:
@@ -44,17 +44,27 @@ class Putting:
             "mail", b"p", max_attempts=7, backoff=11, timeout=90, batch="Spring ☀", blog_id=3, callback="Shop::mail"
         )
         (job_id,) = queue.put([new])
-        got = take(queue).job
-        assert (got.id, got.queue, got.payload, got.attempt) == (job_id, "mail", b"p", 1)
+        lease = take(queue)
+        got = lease.job
+        assert (got.id, got.queue, payload(lease), got.attempt) == (bench.known(job_id), "mail", b"p", 1)
         assert (got.max_attempts, got.backoff, got.timeout, got.blog_id) == (7, 11, 90, 3)
         assert (got.batch, got.callback) == ("Spring ☀", "Shop::mail")
+
+    def test_a_waiting_job_is_shown(self, bench: Bench) -> None:
+        need(bench, Capability.SHOWN_WAITING)
+        queue = bench.queue("mail")
+        (job_id,) = queue.put([NewJob("mail", b"p", max_attempts=7, batch="Spring ☀", callback="Shop::mail")])
+        shown = bench.job(job_id)
+        assert (shown["id"], shown["status"], shown["attempts"]) == (job_id, "queued", 0)
+        assert (shown["queue"], shown["batch"], shown["callback"]) == ("mail", "Spring ☀", "Shop::mail")
+        assert (shown["max_attempts"], shown["worker"], shown["started_at"]) == (7, None, None)
 
     def test_ids_come_in_the_order_of_the_jobs(self, bench: Bench) -> None:
         queue = bench.queue("a", "b")
         ids = queue.put([job(b"1", "b"), job(b"2", "a"), job(b"3", "b")])
         assert len(set(ids)) == 3
-        found = {lease.job.id: lease.job.payload for lease in queue.reserve(9, "w1")}
-        assert [found[job_id] for job_id in ids] == [b"1", b"2", b"3"]
+        found = {lease.job.id: payload(lease) for lease in queue.reserve(9, "w1")}
+        assert [found[bench.known(job_id)] for job_id in ids] == [b"1", b"2", b"3"]
 
     def test_nothing_is_put_when_the_jobs_break_off(self, bench: Bench) -> None:
         def some() -> Iterator[NewJob]:
@@ -78,7 +88,7 @@ class Reserving:
         queue = bench.queue()
         queue.put([job(b"%d" % number) for number in range(5)])
         assert payloads(queue.reserve(2, "w1")) == [b"0", b"1"]
-        assert [take(queue).job.payload for _ in range(3)] == [b"2", b"3", b"4"]
+        assert [payload(take(queue)) for _ in range(3)] == [b"2", b"3", b"4"]
 
     def test_lower_priority_numbers_come_first(self, bench: Bench) -> None:
         need(bench, Capability.PRIORITY_NUMBERS)
@@ -132,10 +142,10 @@ class Reserving:
         assert bench.job(job_id)["status"] == "delayed"
         bench.clock.advance(1)
         assert queue.tick().promoted == 1
-        assert take(queue).job.id == job_id
+        assert take(queue).job.id == bench.known(job_id)
 
     def test_a_job_whose_time_has_come_takes_the_place_of_its_age(self, bench: Bench) -> None:
-        need(bench, Capability.DELAY)
+        need(bench, Capability.DELAY, Capability.ONE_ORDER)
         queue = bench.queue()
         queue.put([job(b"older", delay_ms=1000), job(b"newer")])
         bench.clock.advance(1000)
@@ -173,7 +183,7 @@ class Reserving:
 
         queues = [bench.queue() for _ in range(8)]
         taken = at_once(*(partial(drain, queue, f"w{number}") for number, queue in enumerate(queues)))
-        assert sorted(chain.from_iterable(taken)) == sorted(ids)
+        assert sorted(chain.from_iterable(taken)) == sorted(map(bench.known, ids))
         assert {bench.job(job_id)["attempts"] for job_id in ids} == {1}
 
 

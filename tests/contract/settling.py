@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from tests.contract.bench import BROKEN, DONE, FINE, LOST, Bench, job, need, payloads, put_one, take
+from tests.contract.bench import BROKEN, DONE, FINE, LOST, Bench, job, need, payload, payloads, put_one, take
 from wpbg.job import Ending, JobError, Outcome, Progress, Status
 from wpbg.queues.base import Capability
 from wpbg.settle import Finish, Release, Retry
@@ -85,7 +85,7 @@ class Settling:
         bench.clock.advance(1)
         queue.tick()
         lease = take(queue, "w2")
-        assert (lease.job.id, lease.job.attempt) == (job_id, 2)
+        assert (lease.job.id, lease.job.attempt) == (bench.known(job_id), 2)
         assert bench.job(job_id)["error"] is None, "that was the attempt before"
         assert queue.settle(lease, DONE, FINE)
         first, second = bench.log(job_id)
@@ -124,9 +124,15 @@ class Settling:
         assert (shown["status"], shown["attempts"]) == ("queued", 0)
         assert (shown["progress"], shown["error"], shown["started_at"]) == (None, None, None)
         assert bench.log(first) == []
-        again = queue.reserve(2, "w1")
-        assert payloads(again) == [b"first", b"second"], "it has its old place"
-        assert again[0].job.attempt == 1
+        attempts = {payload(lease): lease.job.attempt for lease in queue.reserve(2, "w1")}
+        assert attempts == {b"first": 1, b"second": 1}
+
+    def test_a_released_job_has_its_old_place(self, bench: Bench) -> None:
+        need(bench, Capability.ONE_ORDER)
+        queue = bench.queue()
+        queue.put([job(b"first"), job(b"second")])
+        assert queue.settle(take(queue), Release(), Outcome(Ending.INTERRUPTED))
+        assert payloads(queue.reserve(2, "w1")) == [b"first", b"second"]
 
     def test_a_cancelled_run_ends_the_job(self, bench: Bench) -> None:
         need(bench, Capability.CANCEL)

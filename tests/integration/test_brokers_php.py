@@ -21,6 +21,7 @@ from tests.support.beanstalkd import Beanstalkd
 from tests.support.gearmand import Gearmand
 from tests.support.site import Site
 from tests.support.sites import Sites
+from wpbg.queues.beanstalkd import tube_name
 
 TUBE = "Background_Worker\\Lane_Names::tube( 'default' )"
 KEY = "Background_Worker\\Envelope::key_hex()"
@@ -355,6 +356,7 @@ def test_names_and_keys_are_each_site_s_own(broker_site: Site, sites: Sites) -> 
     )
     assert odd == f"{ours['salt']}.b$c3$bc$201$3a2$25"
     assert len(long) == 200
+    assert (odd, long) == (tube_name(ours["salt"], "bü 1:2%"), tube_name(ours["salt"], "x" * 250))
     # A copy that kept the keys and salts, at another address.
     copy = sites.clone(broker_site.name)
     try:

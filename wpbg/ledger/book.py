@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from wpbg.job import Status
 from wpbg.ledger import views
 from wpbg.ledger.jobs import CHUNK, JobDesk, NoSuchJob, Retried, row_id
-from wpbg.ledger.views import View
+from wpbg.ledger.views import View, Waiting
 from wpbg.queues.clock import Clock
 from wpbg.queues.connection import Row, open_database
 from wpbg.queues.records import dump, label
@@ -39,7 +39,7 @@ class Ledger:
         settings: DatabaseSettings,
         *,
         clock: Clock | None = None,
-        outside: Callable[[str], View | None] = lambda job_id: None,
+        outside: Callable[[str], Waiting | None] = lambda job_id: None,
     ) -> None:
         self.database = open_database(settings)
         self._clock = clock
@@ -81,7 +81,7 @@ class Ledger:
             waiting = self._outside(job_id)
             if waiting is None:
                 raise
-            return waiting
+            return waiting.view
 
     def job_log(self, job_id: str) -> list[View]:
         """Its attempts, oldest first: worker, times, ending, error, output. Raises `NoSuchJob`."""
@@ -96,7 +96,7 @@ class Ledger:
                 found[asked[row["id"]]] = views.job_state(row)
         for job_id in job_ids:
             if job_id not in found and (waiting := self._outside(job_id)) is not None:
-                found[job_id] = waiting
+                found[job_id] = waiting.view
         return found
 
     def ended_since(self, status: Status, since_ms: int, queue: str | None = None) -> int:
@@ -112,8 +112,16 @@ class Ledger:
         return self._desk.retry_failed(queue, self.now_ms())
 
     def cancel(self, job_id: str) -> Status:
-        """See `JobDesk.cancel`."""
-        return self._desk.cancel(job_id, self.now_ms())
+        """See `JobDesk.cancel`. A job that waits in a broker is cancelled, too."""
+        try:
+            return self._desk.cancel(job_id, self.now_ms())
+        except NoSuchJob:
+            waiting = self._outside(job_id)
+            if waiting is None:
+                raise
+        if self._desk.cancel_outside(job_id, waiting, self.now_ms()):
+            return Status.CANCELLED
+        return self._desk.cancel(job_id, self.now_ms())  # A worker has just written it.
 
     def delete(self, job_id: str) -> None:
         """See `JobDesk.delete`."""

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from wpbg.errors import WpbgError
 from wpbg.job import Status
+from wpbg.ledger.views import Waiting
 from wpbg.queues.connection import Database, Duplicate, Row
-from wpbg.queues.records import unique_hash
+from wpbg.queues.records import label, unique_hash
 
 OUTSIDE = re.compile(r"([0-9a-f]{32})-[bg]")
 """The beginning of an id that a job got on its way through a broker."""
@@ -117,6 +118,27 @@ class JobDesk:
             if self._database.change("request_cancel", id=job["id"]):
                 return Status.RUNNING
         raise self._unsettled(job_id)
+
+    def cancel_outside(self, job_id: str, waiting: Waiting, now_ms: int) -> bool:
+        """Cancel a job that no worker has taken out of its broker yet. False: it is in the table by now."""
+        known = OUTSIDE.match(job_id.strip())
+        if known is None:
+            return False
+        view = waiting.view
+        return (
+            self._database.change(
+                "cancel_outside",
+                external_id=known[1],
+                queue=view["queue"] or "default",
+                payload=waiting.body,
+                priority=view["priority"] or 0,
+                max_attempts=view["max_attempts"] or 1,
+                batch=label(view["batch"]),
+                callback=label(view["callback"]),
+                now=now_ms,
+            )
+            == 1
+        )
 
     def delete(self, job_id: str) -> None:
         """Delete a job and all that is known of it. Raises `WrongState` while it runs."""

@@ -6,6 +6,7 @@ The keys are a contract: scripts read them from `--format json`.
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
 
@@ -19,6 +20,14 @@ FINISHED = frozenset(status.value for status in Status if status.finished)
 
 SILENT_MS = 60_000
 """A worker that has not been heard of for this long is shown as lost."""
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A job that waits in a broker, as far as that tells. `body` is the signed whole, empty where it is not shown."""
+
+    view: View
+    body: bytes = b""
 
 
 def iso(ms: int | None) -> str | None:

@@ -33,6 +33,10 @@ class Capability(str, enum.Enum):
     RENEW = "renew"
     CANCEL = "cancel"
     PAUSE = "pause"
+    ONE_ORDER = "one_order"
+    """Whatever is ready comes in one order, whichever way it came in: put, retried, given back, delayed and due."""
+    SHOWN_WAITING = "shown_waiting"
+    """What is known of a job is shown while it waits, not only once a worker has it."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,9 @@ class Queue(Protocol):
     capabilities: frozenset[Capability]
 
     def put(self, jobs: Iterable[NewJob]) -> list[str]:
-        """Store the jobs and return their ids, in order; all or none.
+        """Store the jobs and return the ids that people know them by, in order; all or none.
+
+        A lease may know its job by another: one that came through a broker has a number from then on.
 
         With `unique`, while an unfinished job of the same key and queue exists, nothing is stored
         and that job's id is returned in its place.
@@ -80,8 +86,8 @@ class Queue(Protocol):
         The first is taken to begin now, the others are held until `began` or `settle` is said of
         them: a held job whose worker is lost goes back with its attempt not counted.
 
-        Order: queues in their precedence, then priority (lower first), then age. Jobs of paused
-        queues are left alone. No job is ever leased twice at one time.
+        Order: queues in their precedence, then priority (lower first), then age; see `Capability`
+        for where not. Jobs of paused queues are left alone. No job is ever leased twice at one time.
         """
 
     def renew(self, leases: Sequence[Lease]) -> Renewal:

@@ -1,20 +1,26 @@
-"""beanstalkd as a fast lane. Protocol: doc/protocol.txt of beanstalkd; client: greenstalk."""
+"""beanstalkd as a fast lane. Protocol: doc/protocol.txt of beanstalkd; client: greenstalk, but where it pipelines."""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import re
+import socket
 from collections.abc import Callable, Sequence
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import BinaryIO, Concatenate, ParamSpec, TypeVar
 
 import greenstalk
 
 from wpbg.errors import QueueUnreachable
+from wpbg.queues.base import Capability
 from wpbg.queues.envelope import Envelope, Seal
 from wpbg.queues.lane import Taken
 
 T = TypeVar("T")
 P = ParamSpec("P")
+
+TIMEOUT = 2.0
+"""Seconds for the connection, and for each answer. Jobs wait in the table meanwhile, and may not wait long."""
 
 TTR = 60
 """Seconds until a body that was taken and not acknowledged is delivered again. It takes milliseconds."""
@@ -22,70 +28,124 @@ TTR = 60
 PRIORITY = 2**31
 """beanstalkd's priorities begin at 0; ours are around 0."""
 
+LONGEST_NAME = 200
+"""Bytes of a tube's name."""
+
 
 def tube_name(salt: str, queue: str) -> str:
-    """The tube of a queue: what beanstalkd does not allow in a name is written as `$` and two hex digits a byte."""
+    """The tube of a queue: what beanstalkd does not allow in a name is written as `$` and two hex digits a byte.
+
+    A name that is too long ends in its MD5. The plugin's half is `Lane_Names::tube()`.
+    """
     raw = f"{salt}.{queue}".encode()
-    name = b"".join(
-        bytes([byte]) if re.match(rb"[A-Za-z0-9+/;._()-]", bytes([byte])) else b"$%02x" % byte for byte in raw
-    )
-    return name[:200].decode()
+    name = "".join(chr(byte) if re.match(rb"[A-Za-z0-9+/;._()-]", bytes([byte])) else f"${byte:02x}" for byte in raw)
+    if name.startswith("-"):
+        name = "$2d" + name[1:]  # It may be anywhere but at the beginning.
+    if len(name) <= LONGEST_NAME:
+        return name
+    digest = hashlib.md5(name.encode(), usedforsecurity=False).hexdigest()
+    return f"{name[: LONGEST_NAME - 33]}.{digest}"
+
+
+class Connection:
+    """greenstalk's client, and beside it the commands that are written many at a time, for one tube."""
+
+    def __init__(self, address: str, tube: str) -> None:
+        self._socket = _connected(address)
+        try:
+            self.client: greenstalk.Client[bytes] = greenstalk.Client(self._socket, encoding=None, use=tube, watch=tube)
+        except BaseException:
+            self._socket.close()
+            raise
+        # Each command's answer is read to its end, so that nothing is left in the one's buffer for the other.
+        self._answers: BinaryIO = self._socket.makefile("rb")
+
+    def reserve(self, limit: int) -> list[tuple[int, bytes]]:
+        """Up to `limit` ready jobs, each its number and its body."""
+        self._socket.sendall(b"reserve-with-timeout 0\r\n" * limit)
+        found = []
+        for _ in range(limit):
+            word, *values = self._line()
+            if word == b"RESERVED":
+                number, size = int(values[0]), int(values[1])
+                body = self._answers.read(size + 2)
+                if len(body) != size + 2:
+                    raise ConnectionResetError("the server closed the connection")
+                found.append((number, body[:-2]))
+            elif word not in (b"TIMED_OUT", b"DEADLINE_SOON"):
+                raise greenstalk.UnknownResponseError(word, values)
+        return found
+
+    def delete(self, numbers: Sequence[int]) -> None:
+        """Delete jobs; those that are gone are passed over."""
+        self._socket.sendall(b"".join(b"delete %d\r\n" % number for number in numbers))
+        for _ in numbers:
+            word, *values = self._line()
+            if word not in (b"DELETED", b"NOT_FOUND"):
+                raise greenstalk.UnknownResponseError(word, values)
+
+    def _line(self) -> list[bytes]:
+        line = self._answers.readline(1024)
+        if not line.endswith(b"\r\n"):
+            raise ConnectionResetError("the server closed the connection")
+        return line.split() or [b""]
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._answers.close()
+            self.client.close()
 
 
 class BeanstalkdLane:
     """One connection a queue: beanstalkd knows no precedence among the tubes of one."""
 
     name = "beanstalkd"
+    lacks = frozenset({Capability.ONE_ORDER})
 
     def __init__(self, address: str, salt: str) -> None:
         self._address, self._salt = address, salt
-        self._clients: dict[str, greenstalk.Client[bytes]] = {}
+        self._connections: dict[str, Connection] = {}
 
     def take(self, queues: Sequence[str], limit: int) -> list[Taken]:
         taken: list[Taken] = []
         for queue in queues:
-            taken += self._ask(queue, self._take_from, queue, limit - len(taken))
+            found = self._ask(queue, Connection.reserve, limit - len(taken))
+            taken += [Taken(body, queue, number) for number, body in found]
             if len(taken) >= limit:
                 break
         return taken
 
-    def _take_from(self, client: greenstalk.Client[bytes], queue: str, limit: int) -> list[Taken]:
-        taken: list[Taken] = []
-        with contextlib.suppress(greenstalk.TimedOutError, greenstalk.DeadlineSoonError):
-            while len(taken) < limit:
-                job = client.reserve(timeout=0)
-                taken.append(Taken(job.body, queue, job.id))
-        return taken
-
     def acknowledge(self, taken: Sequence[Taken]) -> None:
+        numbers: dict[str, list[int]] = {}
         for item in taken:
-            self._ask(item.queue, self._delete, item.handle)
-
-    @staticmethod
-    def _delete(client: greenstalk.Client[bytes], handle: object) -> None:
-        assert isinstance(handle, int)
-        with contextlib.suppress(greenstalk.NotFoundError):
-            client.delete(handle)
+            assert isinstance(item.handle, int)
+            numbers.setdefault(item.queue, []).append(item.handle)
+        for queue, of_queue in numbers.items():
+            self._ask(queue, Connection.delete, of_queue)
 
     def open(self, taken: Taken, seal: Seal) -> Envelope:
         return seal.open(taken.body)
 
-    def put(self, queue: str, body: bytes, priority: int) -> str:
+    def put(self, queue: str, body: bytes, priority: int, unique: str) -> str | None:
         at = min(max(PRIORITY + priority, 0), 2**32 - 1)
-        return f"b{self._ask(queue, self._put, body, at)}"
+        number = self._ask(queue, self._put, body, at)
+        return None if number is None else f"b{number}"
 
     @staticmethod
-    def _put(client: greenstalk.Client[bytes], body: bytes, priority: int) -> int:
-        return client.put(body, priority=priority, ttr=TTR)
+    def _put(connection: Connection, body: bytes, priority: int) -> int | None:
+        try:
+            return connection.client.put(body, priority=priority, ttr=TTR)
+        except greenstalk.JobTooBigError:
+            return None
 
     def peek(self, native: int) -> bytes | None:
         """The body of a job that waits, or None."""
         return self._ask("default", self._peek, native)
 
     @staticmethod
-    def _peek(client: greenstalk.Client[bytes], native: int) -> bytes | None:
+    def _peek(connection: Connection, native: int) -> bytes | None:
         try:
-            return client.peek(native).body
+            return connection.client.peek(native).body
         except greenstalk.NotFoundError:
             return None
 
@@ -98,45 +158,51 @@ class BeanstalkdLane:
         return sum(counts)
 
     @staticmethod
-    def _ready(client: greenstalk.Client[bytes], tube: str) -> int:
+    def _ready(connection: Connection, tube: str) -> int:
         try:
-            return int(client.stats_tube(tube)["current-jobs-ready"])
+            return int(connection.client.stats_tube(tube)["current-jobs-ready"])
         except greenstalk.NotFoundError:
             return 0
 
     def close(self) -> None:
-        for client in self._clients.values():
-            with contextlib.suppress(OSError):
-                client.close()
-        self._clients.clear()
+        for connection in self._connections.values():
+            connection.close()
+        self._connections.clear()
 
-    def _ask(
-        self, queue: str, ask: Callable[Concatenate[greenstalk.Client[bytes], P], T], *args: P.args, **more: P.kwargs
-    ) -> T:
+    def _ask(self, queue: str, ask: Callable[Concatenate[Connection, P], T], *args: P.args, **more: P.kwargs) -> T:
         try:
-            client = self._clients.get(queue)
-            if client is None:
-                client = self._connect(queue)
-            return ask(client, *args, **more)
-        except (OSError, greenstalk.Error) as error:
-            lost = self._clients.pop(queue, None)
+            connection = self._connections.get(queue)
+            if connection is None:
+                connection = self._connections[queue] = Connection(self._address, tube_name(self._salt, queue))
+            return ask(connection, *args, **more)
+        except (OSError, ValueError, greenstalk.Error) as error:
+            lost = self._connections.pop(queue, None)
             if lost is not None:
-                with contextlib.suppress(OSError):
-                    lost.close()
+                lost.close()
             raise QueueUnreachable(
                 f"beanstalkd at {self._address} cannot be reached ({error or type(error).__name__}): start it, or "
                 "check ABW_BEANSTALKD in wp-config.php."
             ) from error
 
-    def _connect(self, queue: str) -> greenstalk.Client[bytes]:
-        tube = tube_name(self._salt, queue)
-        client: greenstalk.Client[bytes] = greenstalk.Client(where(self._address), encoding=None, use=tube, watch=tube)
-        self._clients[queue] = client
-        return client
+
+def _connected(address: str) -> socket.socket:
+    target = where(address)
+    if isinstance(target, str):
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connection.settimeout(TIMEOUT)
+        try:
+            connection.connect(target)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+    connection = socket.create_connection(target, TIMEOUT)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return connection
 
 
 def where(address: str) -> tuple[str, int] | str:
-    """`host:port`, `[::1]:port` or `unix:/path`, as greenstalk takes it. The port is 11300 when it is not said."""
+    """`host:port`, `[::1]:port` or `unix:/path`, as a socket takes it. The port is 11300 when it is not said."""
     if address.startswith("unix:"):
         return address.removeprefix("unix:")
     found = re.fullmatch(r"\[?(?P<host>[^\]]*?)\]?(?::(?P<port>\d+))?", address)

@@ -37,6 +37,8 @@ DAY_MS = 24 * 60 * 60 * 1000
 SET_ASIDE = b"set aside: "
 """Before the bytes of a body that is kept but never run: PHP reads nothing that begins so."""
 
+FILLED = ("external_id", "queue", "payload", "priority", "max_attempts", "batch", "callback")
+
 KEPT_OUTPUT = 32 * 1024
 """Bytes of output that are kept of a run whose outcome is too large for the database."""
 
@@ -50,6 +52,7 @@ class DatabaseQueue:
     """
 
     capabilities = frozenset(Capability)
+    """All of them. What cannot be done in the site's own database cannot be done."""
 
     def __init__(
         self,
@@ -121,7 +124,8 @@ class DatabaseQueue:
 
         def store() -> list[Row]:
             for row in rows:
-                self.database.change("adopt", **row)
+                if not self.database.change("adopt", **row):
+                    self.database.change("fill", **{name: row[name] for name in FILLED})
             return self.database.rows("adopted", external_ids=[row["external_id"] for row in rows], token=token)
 
         return [claim.lease(row, before=False) for row in self.database.atomically(store)]

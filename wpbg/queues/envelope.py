@@ -19,6 +19,8 @@ from typing import Any
 
 import phpserialize
 
+from wpbg.job import NewJob
+
 PREFIX = b"wpbg1."
 MAC = 64
 BODY_LIMIT = 64 * 1024 * 1024
@@ -81,7 +83,7 @@ class Seal:
         try:
             fields = phpserialize.loads(text, decode_strings=False)
             return _envelope({key.decode(): value for key, value in fields.items()}, body)
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError) as error:
             raise BadEnvelope(f"It is signed, but cannot be read ({type(error).__name__}: {error}).") from error
 
     def _mac(self, text: bytes) -> bytes:
@@ -107,6 +109,24 @@ def _envelope(fields: dict[str, Any], body: bytes) -> Envelope:
         batch=_text(fields["batch"]),
         at_ms=int(fields["at"]),
     )
+
+
+def fields_of(job: NewJob, identity: str, at_ms: int) -> dict[str, Any]:
+    """What the envelope of a job says, in its order."""
+    return {
+        "v": 1,
+        "id": identity,
+        "queue": job.queue,
+        "blog": job.blog_id,
+        "callback": job.callback or "",
+        "max_attempts": job.max_attempts,
+        "backoff": job.backoff,
+        "timeout": job.timeout,
+        "priority": job.priority,
+        "batch": job.batch,
+        "at": at_ms,
+        "payload": job.payload,
+    }
 
 
 def _text(value: bytes | None) -> str | None:

@@ -4,29 +4,39 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import re
 import secrets
 import socket
+import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 import gear
-import phpserialize
 from gear import constants
 
 from wpbg.errors import QueueUnreachable
-from wpbg.queues.envelope import BadEnvelope, Envelope, Seal
+from wpbg.queues.base import Capability
+from wpbg.queues.envelope import BODY_LIMIT, Envelope, Seal
 from wpbg.queues.lane import Taken
+from wpbg.queues.minions import from_minions
 
-TIMEOUT = 5.0
-"""Seconds a server may take to answer."""
+TIMEOUT = 2.0
+"""Seconds for the connection, and for each answer. Jobs wait in the table meanwhile, and may not wait long."""
 
 DEFAULT_PORT = 4730
 
 GET_STATUS_UNIQUE, STATUS_RES_UNIQUE = 41, 42
 """Packets that gearmand has and the library does not name."""
+
+HEAD = struct.Struct("!4sII")
+"""Before a packet's data: direction, kind, bytes."""
+
+NAMES = 65536
+"""Bytes that are read beyond a body: handle, function and unique key come in front of it."""
+
+MAX_BODY = 4_000_000
+"""Bytes of a job that goes by Gearman: below what every database takes in one statement."""
 
 SUBMIT = {-1: constants.SUBMIT_JOB_HIGH_BG, 0: constants.SUBMIT_JOB_BG, 1: constants.SUBMIT_JOB_LOW_BG}
 
@@ -41,6 +51,46 @@ class Handle:
     unique: bytes
 
 
+class Connection:
+    """gear's packets on a socket of our own: its connection has no time limit, and reads large bodies slowly."""
+
+    def __init__(self, server: str) -> None:
+        self._socket = socket.create_connection(where(server), TIMEOUT)
+        # Without it each answer waits for the server's delayed acknowledgement: 23 jobs a second instead of thousands.
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._answers = cast(BinaryIO, self._socket.makefile("rb", buffering=65536))
+
+    def send(self, *packets: tuple[int, bytes]) -> None:
+        """Write packets, all at once."""
+        whole = b"".join(gear.Packet(constants.REQ, kind, data).toBinary() for kind, data in packets)
+        self._socket.sendall(whole)
+
+    def receive(self, *kinds: int) -> gear.Packet:
+        """The next packet of these kinds; NOOPs and the like are passed over. Raises `OSError` at the end."""
+        while True:
+            code, kind, size = HEAD.unpack(self._read(HEAD.size))
+            if code != constants.RES:
+                raise gear.GearmanError("it does not speak Gearman's protocol")
+            data = self._read(min(size, BODY_LIMIT + NAMES))
+            for rest in range(size - len(data), 0, -NAMES):
+                self._read(min(rest, NAMES))  # Too large to be a job of ours; what is kept says so.
+            if kind in kinds:
+                return gear.Packet(code, kind, data)
+            if kind == constants.ERROR:
+                raise gear.GearmanError(data.decode("utf-8", "replace"))
+
+    def _read(self, size: int) -> bytes:
+        data = self._answers.read(size)
+        if len(data) != size:
+            raise ConnectionResetError("the server closed the connection")
+        return data
+
+    def close(self) -> None:
+        with contextlib.suppress(OSError):
+            self._answers.close()
+            self._socket.close()
+
+
 class GearmanLane:
     """One connection a server and queue: gearmand knows no precedence among the functions of one.
 
@@ -49,11 +99,18 @@ class GearmanLane:
     """
 
     name = "gearman"
+    lacks = frozenset(
+        {
+            Capability.ONE_ORDER,
+            Capability.PRIORITY_NUMBERS,  # It has three levels.
+            Capability.SHOWN_WAITING,  # It tells that a job waits, and nothing else.
+        }
+    )
 
     def __init__(self, servers: Sequence[str], salt: str, shared: str | None, shared_queue: str) -> None:
         self._servers, self._salt = tuple(servers), salt
         self._shared, self._shared_queue = shared, shared_queue
-        self._open: dict[tuple[str, str], gear.Connection] = {}
+        self._open: dict[tuple[str, str], Connection] = {}
 
     def functions(self, queue: str) -> list[str]:
         """The functions whose jobs belong to a queue."""
@@ -82,38 +139,46 @@ class GearmanLane:
         taken: list[Taken] = []
         with self._guard(server, queue):
             connection = self._connection(server, queue)
-            while len(taken) < limit:
-                _send(connection, constants.GRAB_JOB_UNIQ)
-                answer = _receive(connection, constants.JOB_ASSIGN_UNIQ, constants.NO_JOB)
+            connection.send(*[(constants.GRAB_JOB_UNIQ, b"")] * limit)
+            for _ in range(limit):
+                answer = connection.receive(constants.JOB_ASSIGN_UNIQ, constants.NO_JOB)
                 if answer.ptype == constants.NO_JOB:
-                    break
+                    continue
                 handle = Handle(server, queue, answer.getArgument(0), answer.getArgument(2))
                 taken.append(Taken(answer.getArgument(3, True), queue, handle))
         return taken
 
     def acknowledge(self, taken: Sequence[Taken]) -> None:
+        packets: dict[tuple[str, str], list[tuple[int, bytes]]] = {}
         for item in taken:
             handle = item.handle
             assert isinstance(handle, Handle)
-            connection = self._open.get((handle.server, handle.queue))
+            done = (constants.WORK_COMPLETE, handle.name + b"\x00")
+            packets.setdefault((handle.server, handle.queue), []).append(done)
+        for (server, queue), of_connection in packets.items():
+            connection = self._open.get((server, queue))
             if connection is None:
                 continue  # It went away meanwhile, and what it had assigned is delivered again.
-            with self._guard(handle.server, handle.queue):
-                _send(connection, constants.WORK_COMPLETE, handle.name + b"\x00")
+            with self._guard(server, queue):
+                connection.send(*of_connection)
 
     def open(self, taken: Taken, seal: Seal) -> Envelope:
         if taken.body.lstrip()[:1] == b"{":
-            return from_minions(taken)
+            handle = taken.handle
+            assert isinstance(handle, Handle)
+            return from_minions(taken.body, taken.queue, identity_of(handle))
         return seal.open(taken.body)
 
-    def put(self, queue: str, body: bytes, priority: int) -> str:
+    def put(self, queue: str, body: bytes, priority: int, unique: str) -> str | None:
         server = self._servers[0]
         level = (priority > 0) - (priority < 0)
+        if len(body) > MAX_BODY:
+            return None
         with self._guard(server, queue):
             connection = self._connection(server, queue)
             function = self.functions(queue)[0].encode()
-            _send(connection, SUBMIT[level], b"\x00".join([function, secrets.token_hex(16).encode(), body]))
-            _receive(connection, constants.JOB_CREATED)
+            connection.send((SUBMIT[level], b"\x00".join([function, unique.encode(), body])))
+            connection.receive(constants.JOB_CREATED)
         return "g"
 
     def peek(self, native: int) -> bytes | None:
@@ -125,8 +190,8 @@ class GearmanLane:
         for server in self._servers:
             with self._guard(server, self._shared_queue):
                 connection = self._connection(server, self._shared_queue)
-                _send(connection, GET_STATUS_UNIQUE, unique.encode())
-                if _receive(connection, STATUS_RES_UNIQUE).getArgument(1) == b"1":
+                connection.send((GET_STATUS_UNIQUE, unique.encode()))
+                if connection.receive(STATUS_RES_UNIQUE).getArgument(1) == b"1":
                     return True
         return False
 
@@ -149,85 +214,34 @@ class GearmanLane:
 
     def close(self) -> None:
         for connection in self._open.values():
-            connection.disconnect()
+            connection.close()
         self._open.clear()
 
-    def _connection(self, server: str, queue: str) -> gear.Connection:
+    def _connection(self, server: str, queue: str) -> Connection:
         known = self._open.get((server, queue))
         if known is not None:
             return known
-        host, port = where(server)
-        connection = gear.Connection(host, port, client_id="wpbg")
-        connection.connect()
-        # Without it each answer waits for the server's delayed acknowledgement: 23 jobs a second instead of thousands.
-        connection.conn.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection.conn.settimeout(TIMEOUT)
-        self._open[server, queue] = connection
-        for name in self.functions(queue):
-            _send(connection, constants.CAN_DO, name.encode())
+        connection = self._open[server, queue] = Connection(server)
+        connection.send(*[(constants.CAN_DO, name.encode()) for name in self.functions(queue)])
         return connection
 
     @contextlib.contextmanager
     def _guard(self, server: str, queue: str) -> Any:
         try:
             yield
-        except (OSError, gear.ConnectionError, gear.GearmanError) as error:
+        except (OSError, gear.GearmanError) as error:
             lost = self._open.pop((server, queue), None)
             if lost is not None:
-                lost.disconnect()
+                lost.close()
             raise _unreachable(server, error) from error
 
 
-def from_minions(taken: Taken) -> Envelope:
-    """A workload of WP Gears or WP Minions: it can fire a hook with plain data, and nothing else.
-
-    Unsigned, so nothing of it is ever unserialized: what PHP reads is made here, of JSON.
-    """
-    try:
-        told = json.loads(taken.body)
-        hook, blog = told["hook"], told.get("blog_id") or 0
-        if not isinstance(hook, str) or not hook or not isinstance(blog, int):
-            raise TypeError("hook or blog_id")
-        job = phpserialize.phpobject("stdClass", {"hook": hook, "user_data": _plain(told.get("args"))})
-        body: bytes = phpserialize.dumps(job, object_hook=lambda item: item)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise BadEnvelope(f"It is no workload of WP Gears or WP Minions ({type(error).__name__}: {error}).") from error
-    handle = taken.handle
-    assert isinstance(handle, Handle)
-    name = handle.server.encode() + b"\x00" + handle.name + b"\x00" + handle.unique
-    identity = hashlib.sha256(name).hexdigest()[:32] if handle.unique else secrets.token_hex(16)
+def identity_of(handle: Handle) -> str:
+    """By which a job without an envelope is known when it is delivered again."""
     if re.fullmatch(rb"[0-9a-f]{32}", handle.unique):
-        identity = handle.unique.decode()  # Our own plugin's: it may have written the job to the table as well.
-    return Envelope(
-        id=identity,
-        queue=taken.queue,
-        body=body,
-        blog_id=blog,
-        callback=hook,
-        max_attempts=3,
-        backoff=30,
-        timeout=None,
-        priority=0,
-        batch=None,
-        at_ms=0,
-    )
-
-
-def _plain(value: Any) -> Any:
-    """JSON as json_decode( …, true ) gives it: numbers beyond PHP's integers become floats."""
-    if isinstance(value, dict):
-        return {_key(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list):
-        return [_plain(item) for item in value]
-    if isinstance(value, int) and not isinstance(value, bool) and not -(2**63) <= value < 2**63:
-        return float(value)
-    return value
-
-
-def _key(key: str) -> str | int:
-    """PHP turns keys that look like integers into integers."""
-    looks = key.removeprefix("-").isascii() and key.removeprefix("-").isdigit() and str(int(key)) == key
-    return int(key) if looks and -(2**63) <= int(key) < 2**63 else key
+        return handle.unique.decode()  # Our own plugin's: it may have written the job to the table as well.
+    name = handle.server.encode() + b"\x00" + handle.name + b"\x00" + handle.unique
+    return hashlib.sha256(name).hexdigest()[:32] if handle.unique else secrets.token_hex(16)
 
 
 def where(server: str) -> tuple[str, int]:
@@ -237,23 +251,6 @@ def where(server: str) -> tuple[str, int]:
         return host, int(port.lstrip(":") or DEFAULT_PORT)
     host, _, port = server.partition(":")
     return host or "127.0.0.1", int(port or DEFAULT_PORT)
-
-
-def _send(connection: gear.Connection, kind: int, data: bytes = b"") -> None:
-    packet = gear.Packet(constants.REQ, kind, data)
-    connection.conn.sendall(packet.toBinary())
-
-
-def _receive(connection: gear.Connection, *kinds: int) -> gear.Packet:
-    """The next packet of these kinds; NOOPs and the like are passed over. Raises `OSError` at the end."""
-    while True:
-        packet = connection.readPacket()
-        if packet is None:
-            raise ConnectionResetError("the server closed the connection")
-        if packet.ptype in kinds:
-            return packet
-        if packet.ptype == constants.ERROR:
-            raise gear.GearmanError(packet.data.decode("utf-8", "replace"))
 
 
 def _status(server: str) -> list[str]:

@@ -7,25 +7,25 @@ is written has the broker deliver again; a crash after it finds the row there (`
 
 from __future__ import annotations
 
-import threading
-import time
-from collections.abc import Iterable, Sequence
+import secrets
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from wpbg.errors import QueueUnreachable
 from wpbg.job import Lease, NewJob, Outcome, Progress
 from wpbg.log import Log
 from wpbg.queues.base import Capability, Renewal, Settlement, Ticked
+from wpbg.queues.connection import TooLarge
 from wpbg.queues.database import DatabaseQueue
-from wpbg.queues.envelope import BadEnvelope, Envelope, Seal
+from wpbg.queues.envelope import BadEnvelope, Envelope, Seal, fields_of
+from wpbg.queues.reach import Reach
 from wpbg.settle import Decision
 
-AWAY = 5.0
-"""Seconds a broker that cannot be reached is left alone; the table is served meanwhile."""
+T = TypeVar("T")
 
-PAUSES = 1.0
-"""Seconds between two looks at which queues are paused."""
+KEPT = 64 * 1024
+"""Bytes that are kept of a body which the database does not take whole."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,8 @@ class Lane(Protocol):
     """A broker's connection. Whatever goes wrong with its server is a `QueueUnreachable`."""
 
     name: str
+    lacks: frozenset[Capability]
+    """What a queue with this lane in front of it cannot do."""
 
     def take(self, queues: Sequence[str], limit: int) -> list[Taken]:
         """Up to `limit` bodies, the queues in their precedence. Never waits."""
@@ -51,8 +53,8 @@ class Lane(Protocol):
     def open(self, taken: Taken, seal: Seal) -> Envelope:
         """What is in a body. Raises `BadEnvelope`."""
 
-    def put(self, queue: str, body: bytes, priority: int) -> str:
-        """Hand a body in; what its place is called (the end of the job's id)."""
+    def put(self, queue: str, body: bytes, priority: int, unique: str) -> str | None:
+        """Hand a body in; what its place is called (the end of the job's id). None: it is too large."""
 
     def peek(self, native: int) -> bytes | None:
         """The body that waits at this place; None where there is none, or where the broker does not tell."""
@@ -66,50 +68,28 @@ class Lane(Protocol):
     def close(self) -> None: ...
 
 
-class Reach:
-    """Whether the broker can be reached, as one worker's connections have found it; said once, not by each."""
-
-    def __init__(self, log: Log | None = None) -> None:
-        self._log = log
-        self._lock = threading.Lock()
-        self._away_until = 0.0
-        self._said = False
-
-    @property
-    def away(self) -> bool:
-        """Whether it is left alone for now."""
-        return time.monotonic() < self._away_until
-
-    def lost(self, lane: str, error: QueueUnreachable) -> None:
-        with self._lock:
-            self._away_until = time.monotonic() + AWAY
-            said, self._said = self._said, True
-        if self._log and not said:
-            self._log.event("lane.lost", f"{error.message} Jobs come through the table meanwhile.", lane=lane)
-
-    def found(self, lane: str) -> None:
-        with self._lock:
-            said, self._said = self._said, False
-        if self._log and said:
-            self._log.event("lane.back", "It answers again.", lane=lane)
-
-
 class LaneQueue:
     """The table's queue with a broker in front of it. See `queues.base.Queue`."""
-
-    capabilities = frozenset(Capability)
 
     def __init__(
         self, table: DatabaseQueue, lane: Lane, seal: Seal, reach: Reach | None = None, log: Log | None = None
     ) -> None:
         self.table, self._lane, self._seal, self._log = table, lane, seal, log
+        self.capabilities = table.capabilities - lane.lacks
         self._reach = reach or Reach(log)
         self._lane_first = True
-        self._open_queues: tuple[str, ...] = ()
-        self._looked_at = float("-inf")
 
     def put(self, jobs: Iterable[NewJob]) -> list[str]:
-        return self.table.put(jobs)
+        """What the broker cannot carry, and all while it is away, goes to the table, as the plugin does it."""
+        return [job_id for job in list(jobs) for job_id in self._put(job)]
+
+    def _put(self, job: NewJob) -> list[str]:
+        if job.delay_ms > 0 or job.unique is not None:
+            return self.table.put([job])
+        identity = secrets.token_hex(16)
+        body = self._seal.sign(fields_of(job, identity, self.table.now_ms()))
+        place = self._ask(lambda: self._lane.put(job.queue, body, job.priority, identity), None)
+        return self.table.put([job]) if place is None else [f"{identity}-{place}"]
 
     def reserve(self, limit: int, worker: str) -> list[Lease]:
         """Lane and table take turns in being asked first, so that neither starves the other."""
@@ -124,53 +104,63 @@ class LaneQueue:
         if self._reach.away:
             return []
         queues = self._queues()
-        if not queues:
-            return []
-        try:
-            taken = self._lane.take(queues, limit)
-        except QueueUnreachable as error:
-            self._reach.lost(self._lane.name, error)
-            return []
-        self._reach.found(self._lane.name)
+        nothing: list[Taken] = []
+        taken = self._ask(lambda: self._lane.take(queues, limit), nothing) if queues else nothing
         if not taken:
             return []
-        good: list[Envelope] = []
-        for item in taken:
-            try:
-                good.append(self._lane.open(item, self._seal))
-            except BadEnvelope as bad:
-                self._set_aside(item, bad)
-        leases = self.table.adopt(good, worker)
         try:
-            self._lane.acknowledge(taken)
-        except QueueUnreachable as error:
-            self._reach.lost(self._lane.name, error)  # It delivers them again; their rows are known by then.
+            leases = self._into_the_table(taken, worker)
+        except BaseException:
+            self._lane.close()  # The broker delivers them to whoever asks next.
+            raise
+        # What cannot be acknowledged is delivered again; its rows are known by then.
+        self._ask(lambda: self._lane.acknowledge(taken), None)
         return leases
 
-    def _set_aside(self, item: Taken, bad: BadEnvelope) -> None:
-        job_id = self.table.set_aside(item.queue, item.body, bad.kind, str(bad))
+    def _into_the_table(self, taken: Sequence[Taken], worker: str) -> list[Lease]:
+        good: list[tuple[Taken, Envelope]] = []
+        for item in taken:
+            try:
+                good.append((item, self._lane.open(item, self._seal)))
+            except BadEnvelope as bad:
+                self._set_aside(item, bad.kind, str(bad), item.body)
+        return self._adopt(good, worker)
+
+    def _adopt(self, good: Sequence[tuple[Taken, Envelope]], worker: str) -> list[Lease]:
+        try:
+            return self.table.adopt([envelope for _, envelope in good], worker)
+        except TooLarge as error:
+            if len(good) > 1:
+                return [lease for one in good for lease in self._adopt([one], worker)]
+            item, _ = good[0]
+            why = f"The database does not take it: {error} The first {KEPT} of its {len(item.body)} bytes are kept."
+            self._set_aside(item, "TooLarge", why, item.body[:KEPT])
+            return []
+
+    def _set_aside(self, item: Taken, kind: str, why: str, body: bytes) -> None:
+        job_id = self.table.set_aside(item.queue, body, kind, why)
         if self._log:
-            self._log.event("job.set_aside", f"{bad.kind}: {bad} It is not run.", id=job_id, queue=item.queue)
+            self._log.event("job.set_aside", f"{kind}: {why} It is not run.", id=job_id, queue=item.queue)
 
     def _queues(self) -> tuple[str, ...]:
         """The queues that are not paused."""
-        now = time.monotonic()
-        if now - self._looked_at > PAUSES:
-            paused = self.table.paused()
-            self._open_queues = tuple(queue for queue in self.table.queues if queue not in paused)
-            self._looked_at = now
-        return self._open_queues
+        paused = self.table.paused()
+        return tuple(queue for queue in self.table.queues if queue not in paused)
 
-    def busy(self) -> bool:
-        if self.table.busy():
-            return True
-        if self._reach.away:
-            return False
+    def _ask(self, ask: Callable[[], T], otherwise: T) -> T:
+        """What the lane answers; `otherwise` while it does not, or is left alone."""
+        if not self._reach.may_ask():
+            return otherwise
         try:
-            return self._lane.waiting(self._queues()) > 0
+            answer = ask()
         except QueueUnreachable as error:
             self._reach.lost(self._lane.name, error)
-            return False
+            return otherwise
+        self._reach.found(self._lane.name)
+        return answer
+
+    def busy(self) -> bool:
+        return self.table.busy() or self._ask(lambda: self._lane.waiting(self._queues()), 0) > 0
 
     def renew(self, leases: Sequence[Lease]) -> Renewal:
         return self.table.renew(leases)

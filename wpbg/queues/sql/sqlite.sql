@@ -63,6 +63,18 @@ SELECT id, queue, payload, attempts, max_attempts, backoff, timeout, priority, b
 FROM {jobs} WHERE external_id IN :external_ids AND status = 'running' AND lease_token = :token
 ORDER BY id
 
+-- cancel_outside --
+-- A job that still waits in a broker: a worker that is handed it finds it here, and only acknowledges it.
+INSERT OR IGNORE INTO {jobs} (external_id, queue, payload, attempts, status, priority, max_attempts, available_at, due_at,
+    finished_at, batch, callback)
+VALUES (:external_id, :queue, :payload, 0, 'cancelled', :priority, :max_attempts, :now, :now, :now, :batch, :callback)
+
+-- fill --
+-- What a broker did not show of a job that was cancelled while it waited there.
+UPDATE {jobs} SET queue = :queue, payload = :payload, priority = :priority, max_attempts = :max_attempts,
+    batch = :batch, callback = :callback
+WHERE external_id = :external_id AND status = 'cancelled' AND payload = x''
+
 -- set_aside --
 INSERT INTO {jobs} (queue, payload, attempts, status, max_attempts, available_at, due_at, finished_at, error)
 VALUES (:queue, :payload, 0, 'failed', 1, :now, :now, :now, :error)

@@ -1,0 +1,76 @@
+"""A queue with a broker in front of it keeps the contract: both brokers, both engines; skips by capability only."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+
+from tests.contract.lanes import LaneBench
+from tests.contract.test_database_queue import QueueContract
+from tests.support.beanstalkd import Beanstalkd
+from tests.support.gearmand import Gearmand
+from tests.support.site import Site
+from wpbg.queues.beanstalkd import BeanstalkdLane
+from wpbg.queues.gearman import GearmanLane
+
+SALTS = itertools.count(1)
+"""A new one for each test: it finds an empty broker."""
+
+
+@pytest.fixture(scope="module")
+def beanstalkd() -> Iterator[Beanstalkd]:
+    server = Beanstalkd()
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def gearmand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gearmand]:
+    server = Gearmand(tmp_path_factory.mktemp("gearmand"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def on_beanstalkd(beanstalkd: Beanstalkd) -> Callable[[], BeanstalkdLane]:
+    salt = f"salt{next(SALTS)}"
+    return lambda: BeanstalkdLane(beanstalkd.address, salt)
+
+
+@pytest.fixture
+def on_gearman(gearmand: Gearmand) -> Callable[[], GearmanLane]:
+    salt = f"salt{next(SALTS)}"
+    return lambda: GearmanLane([gearmand.address], salt, None, "default")
+
+
+class TestBeanstalkdBeforeMariaDB(QueueContract):
+    @pytest.fixture
+    def bench(self, mariadb_site: Site, on_beanstalkd: Callable[[], BeanstalkdLane]) -> Iterator[LaneBench]:
+        with ExitStack() as stack:
+            yield LaneBench(mariadb_site, stack, on_beanstalkd)
+
+
+class TestBeanstalkdBeforeSQLite(QueueContract):
+    @pytest.fixture
+    def bench(self, sqlite_site: Site, on_beanstalkd: Callable[[], BeanstalkdLane]) -> Iterator[LaneBench]:
+        with ExitStack() as stack:
+            yield LaneBench(sqlite_site, stack, on_beanstalkd)
+
+
+class TestGearmanBeforeMariaDB(QueueContract):
+    @pytest.fixture
+    def bench(self, mariadb_site: Site, on_gearman: Callable[[], GearmanLane]) -> Iterator[LaneBench]:
+        with ExitStack() as stack:
+            yield LaneBench(mariadb_site, stack, on_gearman)
+
+
+class TestGearmanBeforeSQLite(QueueContract):
+    @pytest.fixture
+    def bench(self, sqlite_site: Site, on_gearman: Callable[[], GearmanLane]) -> Iterator[LaneBench]:
+        with ExitStack() as stack:
+            yield LaneBench(sqlite_site, stack, on_gearman)

@@ -1,0 +1,58 @@
+"""Whether a broker can be reached, as one worker's connections have found it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+from wpbg.errors import QueueUnreachable
+from wpbg.log import Log
+
+AWAY = 5.0
+"""Seconds a broker that cannot be reached is left alone; the table is served meanwhile."""
+
+LONGEST = 30.0
+"""Seconds it is left alone at most: the time doubles with each try in vain."""
+
+
+class Reach:
+    """Shared by a worker's slots: one of them tries again, the others go on with the table meanwhile; said once."""
+
+    def __init__(self, log: Log | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        self._log, self._clock = log, clock
+        self._lock = threading.Lock()
+        self._away_until = 0.0
+        self._pause = AWAY
+        self._lost = False
+
+    @property
+    def away(self) -> bool:
+        """Whether it is left alone for now."""
+        return self._lost and self._clock() < self._away_until
+
+    def may_ask(self) -> bool:
+        """Whether this caller may talk to it now. Of those who ask while it is lost, one may at a time."""
+        with self._lock:
+            if not self._lost:
+                return True
+            if self._clock() < self._away_until:
+                return False
+            self._away_until = self._clock() + self._pause
+            return True
+
+    def lost(self, lane: str, error: QueueUnreachable) -> None:
+        """It did not answer."""
+        with self._lock:
+            said, self._lost = self._lost, True
+            self._pause = min(self._pause * 2, LONGEST) if said else AWAY
+            self._away_until = self._clock() + self._pause
+        if self._log and not said:
+            self._log.event("lane.lost", f"{error.message} Jobs come through the table meanwhile.", lane=lane)
+
+    def found(self, lane: str) -> None:
+        """It answered."""
+        with self._lock:
+            said, self._lost = self._lost, False
+        if self._log and said:
+            self._log.event("lane.back", "It answers again.", lane=lane)
