@@ -58,6 +58,8 @@ class Lease:
     until_ms: int
     reserved_ms: int
     worker: str = ""
+    waited_ms: int | None = field(default=None, compare=False)
+    """From when it might run to now; None where that is not known."""
 
 
 class Ending(str, enum.Enum):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from wpbg.errors import SiteError
@@ -16,6 +17,18 @@ from wpbg.wp import SERVE
 
 DEFAULT_MAX_TIME = 3600.0
 """Seconds a persistent PHP process lives when nothing is said."""
+
+REASONS = {
+    "max_jobs": r"^it has run \d+ jobs",
+    "max_time": r"^it has run for ",
+    "max_memory": r"^it holds \d+ MB",
+    "open_files": r"^it holds \d+ open files",
+    "plugins_changed": r"^the active plugins have changed",
+    "code_changed": r" has changed$",
+    "asked": r"^asked to",
+    "job": r"^a job ",
+}
+"""By which words PHP's Recycling and the persistent runner say why; anything else is a process that `ended`."""
 
 
 def runner_maker(
@@ -34,9 +47,14 @@ def runner_maker(
     limits = Recycling(recycling.max_jobs, recycling.max_time or DEFAULT_MAX_TIME, recycling.max_memory)
 
     def recycled(why: str) -> None:
-        log.event("php.recycled", f"A PHP process is replaced: {why}.")
+        log.event("php.recycled", f"A PHP process is replaced: {why}.", reason=recycle_reason(why))
 
     return lambda: PersistentRunner(lifetime, boot, time_limit, limits, recycled)
+
+
+def recycle_reason(why: str) -> str:
+    """Which of a few reasons, for counting, the words of a process or a runner are."""
+    return next((reason for reason, words in REASONS.items() if re.search(words, why)), "ended")
 
 
 def _boot(site: Site, lifetime: Lifetime, failed: Callable[[int], None], log: Log) -> BootFor:

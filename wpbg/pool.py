@@ -30,6 +30,9 @@ TICK = 0.25
 LAST_WORDS = 10.0
 """Seconds after the grace in which an outcome may still be recorded."""
 
+STALLED = 120.0
+"""Seconds without a look around after which a worker is not well. A database may keep it waiting for half of it."""
+
 
 @dataclass(frozen=True)
 class WorkerRow:
@@ -144,7 +147,25 @@ class Pool:
         self._grace_ends: float | None = None
         self._began = time.monotonic()
         self._failure: BaseException | None = None
-        self._server_lost = False
+        self._reached: bool | None = None
+        self.turned_at = time.monotonic()
+        """When the pool's thread looked around last, in `time.monotonic`."""
+        self.at_turns: list[Callable[[], None]] = []
+        """Called at each look around, some times a second, and once more at the end; they must be quick."""
+
+    @property
+    def stopping(self) -> bool:
+        """Whether no slot takes another job."""
+        return self.control.stopping.is_set()
+
+    @property
+    def not_ready(self) -> str:
+        """Why no job would be run now; empty where one would."""
+        if self.stopping:
+            return f"the worker is stopping: {self._stop_why}"
+        if self._reached is None:
+            return "the worker is starting"
+        return "" if self._reached else "the database cannot be reached"
 
     def _slot_name(self, number: int) -> str:
         return self.options.name if self.options.concurrency == 1 else f"{self.options.name}/{number + 1}"
@@ -200,6 +221,9 @@ class Pool:
                 self._with_server(self._look_whether_empty)
             self._look_at_limits()
             self._look_at_signals()
+            self.turned_at = time.monotonic()
+            for tell in self.at_turns:
+                tell()
             self._wake.wait(TICK)
 
     def _leave(self, threads: Sequence[threading.Thread]) -> None:
@@ -220,9 +244,7 @@ class Pool:
         try:
             act()
         except QueueUnreachable:
-            self._server_lost = True
-        else:
-            self._server_lost = False
+            self._reached = False
 
     def _heartbeat(self) -> None:
         held = {slot: slot.leases() for slot in self.slots}
@@ -237,6 +259,7 @@ class Pool:
                         slot.drop_held(lease)
                         slot.stop_job(Stop.CANCEL, lease)
         self._board.show_workers(self._rows())
+        self._reached = True
 
     def _lost(self, slot: Slot, lease: Lease) -> None:
         """Somebody else has the job by now: two must not run it."""
@@ -253,6 +276,7 @@ class Pool:
 
     def _housekeep(self) -> None:
         done = self._queue.tick()
+        self._reached = True
         for job_id in done.rescued:
             self._log.event("job.rescued", "Its worker was lost; back in its queue.", id=job_id)
         for job_id in done.given_up:

@@ -365,6 +365,7 @@ class _Listener:
 def _sentence(decision: Decision, outcome: Outcome) -> tuple[str, str]:
     """The event's name and the line that says the consequence."""
     why = one_line(f"{outcome.error.class_name}: {outcome.error.message}") if outcome.error else ""
+    why += "." if why and not why.endswith((".", "!", "?", "…")) else ""
     if isinstance(decision, Retry):
         seconds = decision.delay_ms / 1000
         again = "Runs again at once." if seconds < 1 else f"Runs again in {seconds:.0f} s."

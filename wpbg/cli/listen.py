@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
@@ -26,6 +27,7 @@ from wpbg.queues.settings import DatabaseSettings
 from wpbg.runners.persistent import Recycling
 from wpbg.settings import WorkerSettings, debug, log_file, worker_settings
 from wpbg.site import Site
+from wpbg.systemd import Systemd
 from wpbg.worker import Control
 
 QueueFor: TypeAlias = Callable[[], Queue]
@@ -114,6 +116,11 @@ def worker_options(command: Any) -> Any:
             ),
             no_opcache,
             click.option(
+                "--metrics",
+                metavar="HOST:PORT",
+                help="Serve /metrics (Prometheus), /healthz and /readyz here. [default: nowhere]",
+            ),
+            click.option(
                 "--log-format",
                 type=click.Choice(["text", "json"]),
                 default="text",
@@ -143,6 +150,7 @@ class Flags:
     lease: float = 30.0
     log_format: str = "text"
     no_opcache: bool = False
+    metrics: str | None = None
 
 
 @click.command(epilog=LISTEN_EPILOG)
@@ -218,7 +226,8 @@ def work(target: Target, mode: str, flags: Flags) -> None:
     if flags.log_format == "text" and terminal(sys.stderr):
         work_on_terminal(site, mode, flags)
     else:
-        build(site, mode, flags, open_log(site, flags.log_format)).run()
+        with prepared(site, mode, flags, open_log(site, flags.log_format)) as pool:
+            pool.run()
 
 
 def work_on_terminal(site: Site, mode: str, flags: Flags) -> None:
@@ -228,13 +237,43 @@ def work_on_terminal(site: Site, mode: str, flags: Flags) -> None:
     live = LiveLine(sys.stderr, bar=flags.stop_when_empty)
     log = open_log(site, flags.log_format, live.write)
     log.sinks.append(live.score.notice)
-    pool = build(site, mode, flags, log)
-    with live.shown(Ledger(DatabaseSettings.from_mapping(site.database)), pool.options.queues):
+    with (
+        prepared(site, mode, flags, log) as pool,
+        live.shown(Ledger(DatabaseSettings.from_mapping(site.database)), pool.options.queues),
+    ):
         pool.run()
 
 
-def build(site: Site, mode: str, flags: Flags, log: Log, once: bool = False) -> Pool:
-    """A pool for the site, put together from the flags and wp-config.php."""
+@contextlib.contextmanager
+def prepared(site: Site, mode: str, flags: Flags, log: Log) -> Iterator[Pool]:
+    """A pool, and what tells others of it while it works: metrics, systemd."""
+    with contextlib.ExitStack() as stack:
+        if flags.metrics is None:
+            pool = build(site, mode, flags, log)
+        else:
+            from wpbg.metrics import Instruments, MeteredQueue, MetricsServer
+
+            instruments = Instruments()
+            server = MetricsServer(flags.metrics, instruments, log)
+            log.sinks.append(instruments.notice)
+            pool = build(site, mode, flags, log, around=lambda queue: MeteredQueue(queue, instruments))
+            stack.enter_context(server.serving(pool, Ledger(DatabaseSettings.from_mapping(site.database))))
+        systemd = Systemd.from_environment()
+        if systemd is not None:
+            stack.callback(systemd.close)
+            systemd.follow(pool)
+        yield pool
+
+
+def build(
+    site: Site,
+    mode: str,
+    flags: Flags,
+    log: Log,
+    once: bool = False,
+    around: Callable[[Queue], Queue] = lambda queue: queue,
+) -> Pool:
+    """A pool for the site, put together from the flags and wp-config.php. `around` is put around each queue."""
     settings = worker_settings(
         site,
         queues=flags.queues,
@@ -264,9 +303,10 @@ def build(site: Site, mode: str, flags: Flags, log: Log, once: bool = False) -> 
         stop_when_empty=flags.stop_when_empty,
         once=once,
     )
+    queue_for = _queues(site, database, settings, flags.lease, log)
     return Pool(
         options,
-        _queues(site, database, settings, flags.lease, log),
+        lambda: around(queue_for()),
         runner_maker(site, mode, settings.time_limit, recycling, log, boot_failed),
         Ledger(database),
         Control(idle_max=settings.idle_max, between=settings.between),

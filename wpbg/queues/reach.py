@@ -47,6 +47,8 @@ class Reach:
             said, self._lost = self._lost, True
             self._pause = min(self._pause * 2, LONGEST) if said else AWAY
             self._away_until = self._clock() + self._pause
+        if self._log:
+            self._log.hint("lane.error", lane=lane)
         if self._log and not said:
             self._log.event("lane.lost", f"{error.message} Jobs come through the table meanwhile.", lane=lane)
 

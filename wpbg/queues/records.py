@@ -56,6 +56,7 @@ class Claim:
             until_ms=self.until_ms,
             reserved_ms=self.now_ms,
             worker=self.worker,
+            waited_ms=max(0, self.now_ms - int(row["available_at"])) if row["available_at"] else None,
         )
 
     @property

@@ -14,7 +14,8 @@ LIMIT :limit
 -- claim_lock --
 -- Rows that other workers are claiming are stepped over. Read in index order, so that no row is sorted;
 -- the subquery reads without locks.
-SELECT id, queue, payload, attempts, max_attempts, backoff, timeout, priority, blog_id, batch, callback, lease_token
+SELECT id, queue, payload, attempts, max_attempts, backoff, timeout, priority, blog_id, batch, callback, lease_token,
+    available_at
 FROM {jobs} FORCE INDEX (claim)
 WHERE status = 'queued' AND queue = :queue
   AND NOT EXISTS (SELECT 1 FROM {queues} q WHERE q.queue = :queue AND q.paused = 1)
@@ -38,7 +39,8 @@ SET status = 'running', attempts = attempts + 1, lease_token = lease_token + 1, 
 WHERE id = :id AND status = 'queued' AND lease_token = :token
 
 -- claimed --
-SELECT id, queue, payload, attempts, max_attempts, backoff, timeout, priority, blog_id, batch, callback, lease_token
+SELECT id, queue, payload, attempts, max_attempts, backoff, timeout, priority, blog_id, batch, callback, lease_token,
+    available_at
 FROM {jobs} WHERE id = :id AND status = 'running' AND lease_token = :token
 
 -- put --
@@ -57,7 +59,8 @@ VALUES (:external_id, :queue, :payload, 1, 'running', :priority, :max_attempts, 
     :until, :started_at, :token, :worker, :blog_id, :batch, :callback)
 
 -- adopted --
-SELECT id, queue, payload, attempts, max_attempts, backoff, timeout, priority, blog_id, batch, callback, lease_token
+SELECT id, queue, payload, attempts, max_attempts, backoff, timeout, priority, blog_id, batch, callback, lease_token,
+    available_at
 FROM {jobs} WHERE external_id IN :external_ids AND status = 'running' AND lease_token = :token
 ORDER BY id
 

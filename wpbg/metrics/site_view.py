@@ -1,0 +1,92 @@
+"""What is true of the site and of this worker at the moment somebody asks."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+
+from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from wpbg import __version__
+from wpbg.errors import WpbgError
+from wpbg.ledger import Ledger
+from wpbg.ledger.views import View
+from wpbg.pool import Pool
+
+KEPT = 5.0
+"""Seconds an answer of the database serves further scrapes: counting a million jobs is not free."""
+
+WORKER_INFO = ("wpbg_worker", "This worker: name, version, mode, queues.")
+
+GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
+    "wpbg_slots": ("Jobs that this worker runs at a time, at most.", ()),
+    "wpbg_slots_busy": ("Jobs that this worker runs now.", ()),
+    "wpbg_stopping": ("1 while this worker takes no more jobs.", ()),
+    "wpbg_database_up": ("1 when the database answered.", ()),
+    "wpbg_queue_jobs": ("Jobs in a queue of the site, by status.", ("queue", "status")),
+    "wpbg_queue_oldest_waiting_seconds": ("How long the oldest job of a queue has been ready.", ("queue",)),
+    "wpbg_queue_paused": ("1 while no job of the queue is begun.", ("queue",)),
+}
+"""Meaning and labels."""
+
+STATUSES = ("queued", "delayed", "running", "failed")
+
+
+class SiteView(Collector):
+    """Asks with a connection of its own, in the scraper's thread: no job waits for it."""
+
+    def __init__(self, pool: Pool, ledger: Ledger) -> None:
+        self._pool, self._ledger = pool, ledger
+        self._lock = threading.Lock()
+        self._asked_at = float("-inf")
+        self._queues: list[View] | None = None
+
+    def collect(self) -> Iterator[Metric]:
+        options, slots = self._pool.options, self._pool.slots
+        about = {"version": __version__, "mode": options.mode, "name": options.name, "queues": ",".join(options.queues)}
+        yield InfoMetricFamily(*WORKER_INFO, about)
+        yield _gauge("wpbg_slots", len(slots))
+        yield _gauge("wpbg_slots_busy", sum(slot.running is not None for slot in slots))
+        yield _gauge("wpbg_stopping", self._pool.stopping)
+        queues = self._ask()
+        yield _gauge("wpbg_database_up", queues is not None)
+        yield from _of_queues(queues or [])
+
+    def _ask(self) -> list[View] | None:
+        """The queues; None while the database does not answer."""
+        with self._lock:
+            if time.monotonic() - self._asked_at > KEPT:
+                try:
+                    self._queues = self._ledger.queues()
+                except WpbgError:
+                    self._queues = None
+                self._asked_at = time.monotonic()
+            return self._queues
+
+    def close(self) -> None:
+        with self._lock:
+            self._ledger.close()
+
+
+def _of_queues(queues: Sequence[View]) -> Iterator[Metric]:
+    jobs, oldest, paused = map(_family, ("wpbg_queue_jobs", "wpbg_queue_oldest_waiting_seconds", "wpbg_queue_paused"))
+    for queue in queues:
+        name = str(queue["queue"])
+        for status in STATUSES:
+            jobs.add_metric([name, status], queue[status])
+        oldest.add_metric([name], queue["oldest_queued_seconds"] or 0)
+        paused.add_metric([name], queue["paused"])
+    yield from (jobs, oldest, paused)
+
+
+def _family(name: str) -> GaugeMetricFamily:
+    text, labels = GAUGES[name]
+    return GaugeMetricFamily(name, text, labels=labels)
+
+
+def _gauge(name: str, value: float) -> GaugeMetricFamily:
+    family = _family(name)
+    family.add_metric([], float(value))
+    return family
