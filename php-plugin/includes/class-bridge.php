@@ -57,10 +57,18 @@ final class Bridge {
 	/**
 	 * Ends this process at once, past every handler and without freeing what it holds.
 	 *
+	 * PHP has no _exit(). Of the signals that end a process, a shell that waits for it announces all but SIGPIPE and
+	 * SIGINT ("Killed", into the output of the job), and takes the latter for a Ctrl-C of its own.
+	 *
 	 * @param int $code Exit code where a signal cannot be sent.
 	 */
 	public static function leave( $code ) {
 		if ( function_exists( 'posix_kill' ) ) {
+			if ( function_exists( 'pcntl_signal' ) && function_exists( 'pcntl_sigprocmask' ) ) {
+				pcntl_signal( SIGPIPE, SIG_DFL );
+				pcntl_sigprocmask( SIG_UNBLOCK, array( SIGPIPE ) );
+				posix_kill( getmypid(), SIGPIPE );
+			}
 			posix_kill( getmypid(), 9 );
 		}
 		exit( (int) $code );

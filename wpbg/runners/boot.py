@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from wpbg.runners.base import Limits
-from wpbg.runners.exchange import greet
+from wpbg.runners.exchange import Lifetime, greet
 from wpbg.runners.process import PhpProcess
 from wpbg.runners.wire import MARKER
 
@@ -36,7 +36,8 @@ def start(how: Boot, hello: Mapping[str, Any], limits: Limits, on_start: Callabl
     `on_start` is told of the process before it is ready, so that a stop may end the waiting.
     """
     nonce = os.urandom(MARKER)
-    process = PhpProcess(how.argv, how.cwd, how.env, nonce)
+    forks = hello["lifetime"] == Lifetime.FORK.value  # That parent listens while its child works.
+    process = PhpProcess(how.argv, how.cwd, how.env, nonce, guarded=not forks)
     try:
         on_start(process)
         process.send(how.first)

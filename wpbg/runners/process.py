@@ -14,6 +14,7 @@ from typing import BinaryIO
 
 from wpbg.errors import NotStarted
 from wpbg.runners.base import Kept
+from wpbg.runners.guard import GUARD
 from wpbg.runners.wire import Event, FrameReader, Printed
 
 CHUNK = 65536
@@ -24,10 +25,13 @@ TICK = 0.05
 class PhpProcess:
     """A started process. `poll` gives what it said; `ended` is true once it is gone and all it said is read.
 
-    What it writes to stderr counts as printed. Raises `NotStarted` when the program cannot be started.
+    What it writes to stderr counts as printed. Raises `NotStarted` when the program cannot be started. `guarded` is one
+    that does not listen while it works, and so would not notice that this process was killed.
     """
 
-    def __init__(self, argv: Sequence[str], cwd: Path, env: Mapping[str, str], nonce: bytes) -> None:
+    def __init__(
+        self, argv: Sequence[str], cwd: Path, env: Mapping[str, str], nonce: bytes, guarded: bool = False
+    ) -> None:
         try:
             self._popen = subprocess.Popen(
                 argv,
@@ -43,6 +47,8 @@ class PhpProcess:
             raise NotStarted(f"{argv[0]} could not be started: {error.strerror or error}.") from error
         assert self._popen.stdin and self._popen.stdout and self._popen.stderr
         self.pid = self._popen.pid
+        if guarded:
+            GUARD.watch(self.pid)
         self._reader = FrameReader(nonce)
         self._outgoing = bytearray()
         self._stdin: BinaryIO | None = self._popen.stdin  # type: ignore[assignment]
@@ -155,6 +161,7 @@ class PhpProcess:
     def close(self) -> None:
         """Wait for the end (it has ended, or is being killed) and let go of everything."""
         self.hang_up()
+        GUARD.release(self.pid)
         self._popen.wait()
         _ = self.exit_code
         self._selector.close()
