@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
+from itertools import groupby
 
 from wpbg.job import Ending, JobError, Lease, NewJob, Outcome, Progress, Status
 from wpbg.queues.base import Capability, Renewal, Settlement, Ticked
@@ -123,9 +124,9 @@ class DatabaseQueue:
         rows = [adopted_row(envelope, claim, token, begins=not number) for number, envelope in enumerate(envelopes)]
 
         def store() -> list[Row]:
-            for row in rows:
-                if not self.database.change("adopt", **row):
-                    self.database.change("fill", **{name: row[name] for name in FILLED})
+            written = self.database.changes("adopt", rows)
+            known = [row for row, new in zip(rows, written, strict=True) if not new]
+            self.database.changes("fill", [{name: row[name] for name in FILLED} for row in known])
             return self.database.rows("adopted", external_ids=[row["external_id"] for row in rows], token=token)
 
         return [claim.lease(row, before=False) for row in self.database.atomically(store)]
@@ -155,8 +156,9 @@ class DatabaseQueue:
             done = [self._settle_one(settlements[0], now)]
         else:
             try:
-                done = self.database.atomically(lambda: [self._apply(item, now) for item in in_order(settlements)])
-                answers = dict(zip((_key(item.lease) for item in in_order(settlements)), done, strict=True))
+                ordered = in_order(settlements)
+                done = self.database.atomically(lambda: self._apply_all(ordered, now))
+                answers = dict(zip((_key(item.lease) for item in ordered), done, strict=True))
                 done = [answers[_key(item.lease)] for item in settlements]
             except TooLarge:
                 done = [self._settle_one(item, now) for item in settlements]
@@ -166,6 +168,16 @@ class DatabaseQueue:
                 # try would have put it, under our token, it was ours.
                 done[number] = self._is_settled(item.lease, item.decision)
         self._in_doubt = set()
+        return done
+
+    def _apply_all(self, settlements: Sequence[Settlement], now: int) -> list[bool]:
+        """`_apply` for each, in their order; those that end their job, which are most, in few messages."""
+        done: list[bool] = []
+        for ends, items in groupby(settlements, lambda item: isinstance(item.decision, Finish)):
+            if ends:
+                done += [rows == 1 for rows in self.database.changes("finish", [_end(item, now) for item in items])]
+            else:
+                done += [self._apply(item, now) for item in items]
         return done
 
     def _settle_one(self, item: Settlement, now: int) -> bool:
@@ -205,17 +217,11 @@ class DatabaseQueue:
     def _apply(self, item: Settlement, now: int) -> bool:
         """Finish, retry or release; what must not go back to the queue ends as cancelled."""
         lease, decision, outcome = item.lease, item.decision, item.outcome
-        began = max(lease.reserved_ms, now - outcome.runtime_ms)
-        database, guard = self.database, {"id": int(lease.job.id), "token": lease.token}
-        kept = outcome_columns(outcome)
-        entry = None
-        if not (isinstance(decision, Finish) and decision.status is Status.COMPLETED):
-            entry = history_entry(lease.job.attempt, lease.worker or None, began, now, outcome)
         if isinstance(decision, Finish):
-            if decision.status is Status.COMPLETED:
-                kept["error"] = None
-            columns = {**kept, **progress_columns(outcome), "status": decision.status.value, "entry": entry}
-            return database.change("finish", **guard, now=now, began=began, **columns) == 1
+            return self.database.change("finish", **_end(item, now)) == 1
+        database, guard, began = self.database, _guard(lease), _began(item, now)
+        kept = outcome_columns(outcome)
+        entry = _entry(item, now)
         if isinstance(decision, Retry):
             kept.pop("result")
             at = now + max(0, decision.delay_ms)
@@ -238,6 +244,32 @@ class DatabaseQueue:
             expected |= {Status.QUEUED.value}
         rows = self.database.rows("settled", id=int(lease.job.id), token=lease.token)
         return bool(rows) and rows[0]["status"] in expected
+
+
+def _guard(lease: Lease) -> Row:
+    """What tells the job, and that it is still under this lease."""
+    return {"id": int(lease.job.id), "token": lease.token}
+
+
+def _began(item: Settlement, now: int) -> int:
+    return max(item.lease.reserved_ms, now - item.outcome.runtime_ms)
+
+
+def _entry(item: Settlement, now: int) -> str:
+    """The run in the job's history."""
+    lease = item.lease
+    return history_entry(lease.job.attempt, lease.worker or None, _began(item, now), now, item.outcome)
+
+
+def _end(item: Settlement, now: int) -> Row:
+    """The columns of a job that ends."""
+    assert isinstance(item.decision, Finish)
+    status, kept = item.decision.status, outcome_columns(item.outcome)
+    if status is Status.COMPLETED:
+        kept["error"] = None
+    columns = {**kept, **progress_columns(item.outcome), "status": status.value}
+    entry = None if status is Status.COMPLETED else _entry(item, now)
+    return {**_guard(item.lease), **columns, "now": now, "began": _began(item, now), "entry": entry}
 
 
 def _key(lease: Lease) -> tuple[str, int]:

@@ -81,13 +81,46 @@ class Seal:
         if not hmac.compare_digest(self._mac(text), body[len(PREFIX) : start - 1]):
             raise Forged("Its signature is not this site's: it was changed on its way, or another site signed it.")
         try:
-            fields = phpserialize.loads(text, decode_strings=False)
-            return _envelope({key.decode(): value for key, value in fields.items()}, body)
+            return _envelope(scalars(text), body)
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError) as error:
             raise BadEnvelope(f"It is signed, but cannot be read ({type(error).__name__}: {error}).") from error
 
     def _mac(self, text: bytes) -> bytes:
         return hmac.new(self.key, PREFIX + text, hashlib.sha256).hexdigest().encode()
+
+
+_SCALAR = re.compile(rb's:(\d+):"|i:(-?\d{1,20});|N;')
+
+
+def scalars(text: bytes) -> dict[str, Any]:
+    """A flat serialized array of names and scalars: bytes, int or None. Raises `ValueError` for any other.
+
+    By hand, as each job of a broker is read by it: a reader of everything that PHP can write takes five times as long.
+    """
+    head = re.match(rb"a:(\d+):\{", text)
+    if head is None:
+        raise ValueError("no array")
+    found: list[bytes | int | None] = []
+    at, last = head.end(), len(text) - 1
+    while at < last:
+        scalar = _SCALAR.match(text, at)
+        if scalar is None:
+            raise ValueError(f"no scalar at byte {at}")
+        at, size = scalar.end(), scalar[1]
+        if size is None:
+            found.append(None if scalar[2] is None else int(scalar[2]))
+            continue
+        end = at + int(size)
+        if text[end : end + 2] != b'";':
+            raise ValueError(f"no end of a string at byte {end}")
+        found.append(text[at:end])
+        at = end + 2
+    if at != last or text[last:] != b"}" or len(found) != 2 * int(head[1]):
+        raise ValueError("the array ends early")
+    names = found[::2]
+    if not all(isinstance(name, bytes) for name in names):
+        raise ValueError("a key is no string")
+    return {name.decode(): value for name, value in zip(names, found[1::2], strict=True) if isinstance(name, bytes)}
 
 
 def _envelope(fields: dict[str, Any], body: bytes) -> Envelope:

@@ -6,6 +6,7 @@ import contextlib
 import re
 import ssl
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,9 @@ ANSWER_SECONDS = 60
 LOCK_SECONDS = 10
 IDLE_SECONDS = 15.0
 """After so long without a word the connection is tried before it is relied on (`wait_timeout`)."""
+
+MESSAGE = 1_000_000
+"""Bytes of short statements that go out together."""
 
 NOW = "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', UTC_TIMESTAMP(6))"
 """µs since 1970. Not UNIX_TIMESTAMP(NOW(6)): in the hour that autumn repeats, that may be an hour off."""
@@ -171,15 +175,7 @@ class MySQL(Database):
     def _execute(self, name: str, params: dict[str, Any], *, commit: bool = False) -> tuple[list[Row], int, int]:
         assert self._connection is not None
         with self._connection.cursor() as cursor:
-            statement = cursor.mogrify(self._statements[name], params)
-            # The server would answer a longer one by closing the connection, without a word.
-            size = len(statement)  # All but a few labels are one byte a character.
-            if size >= self._packet - 4096:
-                raise TooLarge(
-                    f"The database takes at most {self._packet // 1024} KiB in one piece (max_allowed_packet), and "
-                    f"this needs {size // 1024} KiB (bytes count twice): raise it in the server's configuration, "
-                    "or pass less data."
-                )
+            statement = self._written(cursor, name, params)
             begin, self._begin_first = self._begin_first, False
             cursor.execute(f"{'START TRANSACTION; ' if begin else ''}{statement}{'; COMMIT' if commit else ''}")
             if begin:
@@ -190,6 +186,46 @@ class MySQL(Database):
                 cursor.nextset()
             self._used = time.monotonic()
             return rows, matched, inserted
+
+    def _written(self, cursor: DictCursor, name: str, params: dict[str, Any]) -> str:
+        """The statement with its parameters. Raises `TooLarge`."""
+        statement: str = cursor.mogrify(self._statements[name], params)
+        # The server would answer a longer one by closing the connection, without a word.
+        size = len(statement)  # All but a few labels are one byte a character.
+        if size >= self._packet - 4096:
+            raise TooLarge(
+                f"The database takes at most {self._packet // 1024} KiB in one piece (max_allowed_packet), and "
+                f"this needs {size // 1024} KiB (bytes count twice): raise it in the server's configuration, "
+                "or pass less data."
+            )
+        return statement
+
+    def _execute_many(self, name: str, many: Sequence[dict[str, Any]]) -> list[int]:
+        """Many statements a message: the way there and back is most of what a short one costs."""
+        assert self._connection is not None
+        matched: list[int] = []
+        waiting: list[str] = []
+        with self._connection.cursor() as cursor:
+            for params in many:
+                statement = self._written(cursor, name, params)
+                if sum(map(len, waiting)) + len(statement) >= min(MESSAGE, self._packet - 4096):
+                    matched += self._send(cursor, waiting)
+                    waiting = []
+                waiting.append(statement)
+            matched += self._send(cursor, waiting)
+            self._used = time.monotonic()
+        return matched
+
+    def _send(self, cursor: DictCursor, statements: Sequence[str]) -> list[int]:
+        """Run statements that give no rows, in one message; how many rows each matched."""
+        if not statements:
+            return []
+        begin, self._begin_first = self._begin_first, False
+        cursor.execute("; ".join([*(["START TRANSACTION"] if begin else []), *statements]))
+        matched = [] if begin else [cursor.rowcount]
+        while cursor.nextset():
+            matched.append(cursor.rowcount)
+        return matched
 
     def _translate(self, error: Exception) -> Exception:
         return translated(error, self.settings)

@@ -1,0 +1,89 @@
+"""Envelopes: what is signed is read as it was written, and nothing else is read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import phpserialize
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wpbg.queues.envelope import PREFIX, BadEnvelope, Forged, Seal, scalars
+
+SEAL = Seal(b"k" * 32)
+FIELDS: dict[str, Any] = {
+    "v": 1,
+    "id": "0f" * 16,
+    "queue": "default",
+    "blog": 1,
+    "callback": "f",
+    "max_attempts": 3,
+    "backoff": 30,
+    "timeout": None,
+    "priority": -7,
+    "batch": "ü",
+    "at": 1_800_000_000_000,
+    "payload": b'\x00\xff";}',
+}
+VALUES = st.one_of(st.none(), st.integers(-(2**63), 2**63 - 1), st.binary(max_size=40))
+
+
+@given(st.dictionaries(st.text(max_size=9).filter(lambda name: not name.isdigit()), VALUES, max_size=9))
+def test_flat_arrays_are_read_as_a_full_reader_reads_them(fields: dict[str, Any]) -> None:
+    text = phpserialize.dumps(fields)
+    read = phpserialize.loads(text)
+    assert scalars(text) == {name.decode(): value for name, value in read.items()} == fields
+
+
+@given(st.binary(max_size=60))
+def test_nothing_else_is_read(text: bytes) -> None:
+    with pytest.raises((ValueError, UnicodeDecodeError)):
+        scalars(b'O:1:"X"' + text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(b"", b"a:1:{}", b"a:0:{};", b'a:1:{s:1:"a";a:0:{}}', b"a:1:{i:0;i:1;}", b'a:1:{s:9:"a";N;}'),
+        *(b'a:1:{s:1:"a";d:1;}', b'a:1:{s:1:"a";O:6:"Gadget":0:{}}', b'a:1:{s:1:"a";N;', b'a:2:{s:1:"a";N;}'),
+        b'a:1:{s:1:"a";N;}x',
+    ],
+)
+def test_other_texts_are_refused(text: bytes) -> None:
+    with pytest.raises(ValueError):
+        scalars(text)
+
+
+def test_an_envelope_is_read_back() -> None:
+    envelope = SEAL.open(SEAL.sign(FIELDS))
+    assert (envelope.id, envelope.queue, envelope.priority, envelope.batch) == ("0f" * 16, "default", -7, "ü")
+    assert (envelope.timeout, envelope.at_ms) == (None, 1_800_000_000_000)
+
+
+def test_no_bit_of_a_body_may_change() -> None:
+    body = SEAL.sign(FIELDS)
+    for place in range(len(body)):
+        for bit in (1, 0x20, 0x80):
+            changed = body[:place] + bytes([body[place] ^ bit]) + body[place + 1 :]
+            with pytest.raises(Forged):
+                SEAL.open(changed)
+
+
+@pytest.mark.parametrize(
+    "change", [{"v": 2}, {"id": "../etc"}, {"queue": None}, {"blog": b"x"}, {"max_attempts": None}]
+)
+def test_what_is_signed_but_no_envelope_is_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(BadEnvelope, match="signed, but"):
+        SEAL.open(SEAL.sign({**FIELDS, **change}))
+
+
+def test_another_sites_key_fits_nothing() -> None:
+    with pytest.raises(Forged):
+        Seal(b"K" * 32).open(SEAL.sign(FIELDS))
+    with pytest.raises(Forged):
+        SEAL.open(PREFIX)
+
+
+def test_the_key_is_not_shown() -> None:
+    assert "k" * 8 not in repr(SEAL)
