@@ -47,6 +47,7 @@ spl_autoload_register(
 require_once __DIR__ . '/includes/functions.php';
 
 Lifecycle::watch();
+Dashboard::watch();
 
 if ( defined( 'WP_CLI' ) && \WP_CLI ) {
 	\WP_CLI::add_command( 'background-worker', new Cli_Command() );

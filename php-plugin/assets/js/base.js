@@ -1,0 +1,171 @@
+/**
+ * What all screens share: the REST API, polling, the address, times.
+ *
+ * Written without a build step for what WordPress ships (6.1 and later).
+ */
+( function ( wp ) {
+	'use strict';
+
+	const { useState, useEffect, useRef, useCallback } = wp.element;
+	const { __, _n, sprintf } = wp.i18n;
+	const BASE = '/background-worker/v1';
+
+	/** Asks the REST API; rejects with `{ code, message }`. */
+	function api( method, path, data, signal ) {
+		return wp.apiFetch( { path: BASE + path, method, data, signal } );
+	}
+
+	/** What went wrong, for a human. */
+	function why( error ) {
+		if ( error && error.code === 'fetch_error' ) {
+			return __( 'The site does not answer. Trying again.', 'background-worker' );
+		}
+		return ( error && error.message ) || __( 'That did not work. Trying again.', 'background-worker' );
+	}
+
+	/**
+	 * Asks again and again while the page is looked at: `{ data, error, refresh }`.
+	 * The next question is put `every` ms after the last answer, so that a slow site is not asked faster than it answers.
+	 */
+	function usePoll( path, every ) {
+		const [ state, setState ] = useState( { path: null, data: null, error: null } );
+		const again = useRef( function () {} );
+		useEffect( () => {
+			let timer = null;
+			let stopped = false;
+			let asked = 0;
+			let control = null;
+			const ask = () => {
+				clearTimeout( timer );
+				if ( document.hidden && asked > 0 ) {
+					return;
+				}
+				const mine = ++asked;
+				if ( control ) {
+					control.abort();
+				}
+				control = new AbortController();
+				api( 'GET', path, undefined, control.signal ).then(
+					( data ) => {
+						if ( ! stopped && mine === asked ) {
+							setState( { path, data, error: null } );
+							timer = setTimeout( ask, every );
+						}
+					},
+					( error ) => {
+						if ( ! stopped && mine === asked ) {
+							setState( ( last ) => ( { path, data: last.path === path ? last.data : null, error } ) );
+							timer = setTimeout( ask, Math.max( every, 3000 ) );
+						}
+					}
+				);
+			};
+			again.current = ask;
+			const seen = () => ! document.hidden && ask();
+			document.addEventListener( 'visibilitychange', seen );
+			ask();
+			return () => {
+				stopped = true;
+				clearTimeout( timer );
+				document.removeEventListener( 'visibilitychange', seen );
+				if ( control ) {
+					control.abort();
+				}
+			};
+		}, [ path, every ] );
+		const refresh = useCallback( () => again.current(), [] );
+		const mine = state.path === path;
+		return { data: mine ? state.data : null, error: mine ? state.error : null, refresh };
+	}
+
+	/** The screen and its settings in the address: `#/jobs?status=failed` is `{ screen: 'jobs', query: { status } }`. */
+	function readRoute() {
+		const [ path, search ] = window.location.hash.replace( /^#\/?/, '' ).split( '?' );
+		const query = {};
+		new URLSearchParams( search || '' ).forEach( ( value, key ) => ( query[ key ] = value ) );
+		const [ screen, ...rest ] = path.split( '/' );
+		return { screen: screen || 'overview', id: rest.length ? decodeURIComponent( rest.join( '/' ) ) : null, query };
+	}
+
+	/** The address of a screen. */
+	function href( screen, query ) {
+		const search = new URLSearchParams();
+		Object.entries( query || {} ).forEach( ( [ key, value ] ) => value && search.set( key, value ) );
+		const text = search.toString();
+		return '#/' + screen + ( text ? '?' + text : '' );
+	}
+
+	function useRoute() {
+		const [ route, setRoute ] = useState( readRoute );
+		useEffect( () => {
+			const listen = () => setRoute( readRoute() );
+			window.addEventListener( 'hashchange', listen );
+			return () => window.removeEventListener( 'hashchange', listen );
+		}, [] );
+		return route;
+	}
+
+	/** A path with a query. */
+	function path( route, query ) {
+		const search = href( '', query ).slice( 2 );
+		return route + search;
+	}
+
+	function number( value ) {
+		return Number( value ).toLocaleString( document.documentElement.lang || undefined );
+	}
+
+	/** A count of the API: "10,000+" when there are more. */
+	function counted( count ) {
+		return count ? number( count.number ) + ( count.more ? '+' : '' ) : '';
+	}
+
+	/** Milliseconds as people say them. */
+	function span( ms ) {
+		if ( ms === null || ms === undefined ) {
+			return '';
+		}
+		if ( ms < 1000 ) {
+			return sprintf( /* translators: %s: a number of milliseconds */ __( '%s ms', 'background-worker' ), Math.round( ms ) );
+		}
+		const seconds = ms / 1000;
+		if ( seconds < 120 ) {
+			return sprintf( /* translators: %s: a number of seconds */ __( '%s s', 'background-worker' ), seconds < 10 ? seconds.toFixed( 1 ) : Math.round( seconds ) );
+		}
+		if ( seconds < 7200 ) {
+			return sprintf( /* translators: %s: a number of minutes */ __( '%s min', 'background-worker' ), Math.round( seconds / 60 ) );
+		}
+		if ( seconds < 172800 ) {
+			return sprintf( /* translators: %s: a number of hours */ __( '%s h', 'background-worker' ), Math.round( seconds / 3600 ) );
+		}
+		return sprintf( /* translators: %s: a number of days */ __( '%s days', 'background-worker' ), Math.round( seconds / 86400 ) );
+	}
+
+	/** An ISO time as "8 s ago" or "in 5 min". */
+	function ago( iso ) {
+		const ms = Date.now() - Date.parse( iso );
+		if ( ms >= 0 ) {
+			return ms < 1000 ? __( 'just now', 'background-worker' ) : sprintf( /* translators: %s: a time span */ __( '%s ago', 'background-worker' ), span( Math.round( ms / 1000 ) * 1000 ).replace( '.0', '' ) );
+		}
+		return sprintf( /* translators: %s: a time span */ __( 'in %s', 'background-worker' ), span( -ms ) );
+	}
+
+	const LABELS = {
+		queued: __( 'Queued', 'background-worker' ),
+		delayed: __( 'Delayed', 'background-worker' ),
+		running: __( 'Running', 'background-worker' ),
+		completed: __( 'Completed', 'background-worker' ),
+		failed: __( 'Failed', 'background-worker' ),
+		cancelled: __( 'Cancelled', 'background-worker' ),
+	};
+
+	/** Says something to those who do not see the page. */
+	function say( text ) {
+		wp.a11y.speak( text, 'polite' );
+	}
+
+	window.backgroundWorker = {
+		h: wp.element.createElement, api, why, usePoll, useRoute, href, path, number, counted, span, ago, say,
+		LABELS, STATUSES: Object.keys( LABELS ), __, _n, sprintf, screens: {},
+	};
+} )( window.wp );

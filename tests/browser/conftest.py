@@ -1,0 +1,111 @@
+"""A real Chromium in front of real sites with real workers."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import pytest
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+from tests.support.need import missing
+from tests.support.process import WorkerProcess
+from tests.support.site import Site
+from tests.support.sites import Sites
+from tests.support.web import Visitor, Web
+
+CALLBACKS = """
+function counts_until( $data ) {
+	for ( $n = 0; ! file_exists( $data['flag'] ) && $n < 3000; $n++ ) {
+		background_job_progress( min( $n, 99 ), 100, 'row ' . $n );
+		usleep( 50000 );
+	}
+	echo "counted to the end\\n";
+	return array( 'counted' => true );
+}
+function fails_without( $flag ) {
+	if ( ! file_exists( $flag ) ) {
+		throw new RuntimeException( 'The flag is not there yet.' );
+	}
+	return 'it is there';
+}
+function says( $text ) { echo $text; return $text; }
+function throws( $text ) { throw new RuntimeException( $text ); }
+"""
+
+expect.set_options(timeout=30_000)  # how long a broken dashboard may keep a test waiting
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+
+
+@dataclass
+class Served:
+    """A site, its web server, and its administrator."""
+
+    site: Site
+    web: Web
+    admin: Visitor
+    workers: list[WorkerProcess] = field(default_factory=list)
+
+    def work(self, *flags: str) -> WorkerProcess:
+        """A worker that runs until the test ends."""
+        worker = self.site.start_wpbg("listen", "--mode", "fork", *flags)
+        self.workers.append(worker)
+        worker.wait_for_line("worker.started", 60)
+        return worker
+
+    def rest_up(self) -> None:
+        for worker in self.workers:
+            worker.terminate()
+            worker.wait(60)
+        self.workers.clear()
+        self.site.query(f"DELETE FROM {self.site.jobs}")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    program = next((found for name in BROWSERS if (found := shutil.which(name))), None)
+    if program is None:
+        missing("no Chromium is installed; script/bootstrap installs it (Debian package chromium)")
+    with sync_playwright() as playwright:
+        # Root may not use the sandbox; the only pages are our own.
+        chromium = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="module", params=["sqlite71", "maria71"])
+def open_site(request: pytest.FixtureRequest, sites: Sites) -> Iterator[Served]:
+    site = sites.clone(request.param)
+    site.mu_plugin("callbacks", CALLBACKS)
+    web = Web(site)
+    yield Served(site, web, web.log_in())
+    sites.close(site)
+
+
+@pytest.fixture
+def served(open_site: Served) -> Iterator[Served]:
+    yield open_site
+    open_site.rest_up()
+
+
+@pytest.fixture
+def screen(browser: Browser, served: Served) -> Iterator[Callable[[str], Page]]:
+    """Opens a screen of the dashboard; whatever the page's scripts complain of fails the test."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900})
+    context.add_cookies(served.admin.cookies())  # type: ignore[arg-type]
+    context.set_default_timeout(20_000)
+    page = context.new_page()
+    complaints: list[str] = []
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("dialog", lambda dialog: (complaints.append(f"a dialog: {dialog.message}"), dialog.dismiss())[0])
+
+    def show(name: str) -> Page:
+        page.goto(f"{served.web.url}/wp-admin/tools.php?page=background-jobs#/{name}")
+        page.wait_for_selector("h2.bgw-heading")
+        return page
+
+    yield show
+    context.close()
+    assert not complaints

@@ -1,0 +1,180 @@
+"""The REST API: who may, and what jobs can hold without it doing anything."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.support.site import Site
+from tests.support.sites import Sites
+from tests.support.web import Visitor, Web
+
+ROUTES = [
+    ("GET", "/overview"),
+    ("GET", "/jobs"),
+    ("GET", "/jobs/1"),
+    ("POST", "/jobs/1/retry"),
+    ("POST", "/jobs/1/cancel"),
+    ("POST", "/jobs/1/run-next"),
+    ("DELETE", "/jobs/1"),
+    ("POST", "/jobs/bulk"),
+]
+BODIES: dict[str, Any] = {"/jobs/bulk": {"action": "delete", "ids": ["1"]}}
+
+
+@pytest.fixture(scope="module", params=["sqlite71", "maria61"])
+def open_site(request: pytest.FixtureRequest, sites: Sites) -> Iterator[tuple[Site, Web]]:
+    site = sites.clone(request.param)
+    site.eval_php(
+        "foreach ( array( 'subscriber', 'editor' ) as $role ) {"
+        " wp_insert_user( array( 'user_login' => $role, 'user_pass' => $role . '-password', 'role' => $role ) ); }"
+    )
+    yield site, Web(site)
+    sites.close(site)
+
+
+@pytest.fixture
+def served(open_site: tuple[Site, Web]) -> Web:
+    site, web = open_site
+    site.query(f"DELETE FROM {site.jobs}")
+    site.query(f"INSERT INTO {site.jobs} (id, queue, payload) VALUES (1, 'default', x'4e3b')")
+    return web
+
+
+@pytest.fixture
+def admin(served: Web) -> Visitor:
+    return served.log_in()
+
+
+def registered(admin: Visitor) -> set[tuple[str, str]]:
+    """Every route and method that the site says it has, without the index of the namespace."""
+    told = admin.rest("GET", "").body["routes"]
+    return {
+        (method, route.removeprefix("/background-worker/v1"))
+        for route, about in told.items()
+        for endpoint in about["endpoints"]
+        for method in endpoint["methods"]
+        if route != "/background-worker/v1"
+    }
+
+
+def test_every_route_is_among_those_that_are_attacked(admin: Visitor) -> None:
+    for method, pattern in registered(admin):
+        fits = re.compile(pattern + r"\Z")
+        assert [1 for named, route in ROUTES if named == method and fits.match(route)], (method, pattern)
+
+
+@pytest.mark.parametrize("who", ["visitor", "subscriber", "editor", "no nonce", "wrong nonce"])
+def test_nobody_else_may(served: Web, who: str) -> None:
+    if who == "visitor":
+        somebody = served.visitor()
+    elif who in ("no nonce", "wrong nonce"):
+        somebody = served.log_in()
+        somebody.nonce = None if who == "no nonce" else "0123456789"
+    else:
+        somebody = served.log_in(who, f"{who}-password")
+    for method, route in ROUTES:
+        answer = somebody.rest(method, route, BODIES.get(route, {} if method == "POST" else None))
+        assert answer.status == 403, (method, route, answer)
+    row = served.site.job("1")
+    assert (row["status"], row["cancel_requested"], row["priority"]) == ("queued", 0, 0)
+    for user in ("subscriber", "editor"):
+        if who == user:
+            page = somebody.ask("GET", "/wp-admin/tools.php?page=background-jobs")
+            assert page.status == 403
+            assert "background-jobs" not in somebody.ask("GET", "/wp-admin/index.php").body
+
+
+def test_actions_and_their_refusals(served: Web, admin: Visitor) -> None:
+    site = served.site
+    assert admin.rest("POST", "/jobs/1/run-next", {}).body == {"id": "1", "status": "queued"}
+    assert admin.rest("POST", "/jobs/1/cancel", {}).body == {"id": "1", "status": "cancelled"}
+    assert admin.rest("POST", "/jobs/1/cancel", {}).status == 409
+    assert admin.rest("POST", "/jobs/1/retry", {}).body == {"id": "1", "status": "queued"}
+    site.query(f"UPDATE {site.jobs} SET status = 'running' WHERE id = 1")
+    assert admin.rest("POST", "/jobs/1/cancel", {}).body == {"id": "1", "status": "running"}
+    assert admin.rest("POST", "/jobs/1/cancel", {}).body == {"id": "1", "status": "running"}
+    assert site.job("1")["cancel_requested"] == 1
+    for route in ("/jobs/1/retry", "/jobs/1/run-next"):
+        assert admin.rest("POST", route, {}).status == 409
+    assert admin.rest("DELETE", "/jobs/1").status == 409
+    bulk = admin.rest("POST", "/jobs/bulk", {"action": "delete", "ids": ["1", "77"]}).body
+    assert bulk["done"] == []
+    assert [one["id"] for one in bulk["refused"]] == ["1", "77"]
+    assert admin.rest("GET", "/jobs/77").status == 404
+
+
+def test_a_retry_does_not_take_a_unique_key_from_another_job(served: Web, admin: Visitor) -> None:
+    site = served.site
+    first = site.enqueue("strtoupper", "a", unique="key")
+    assert admin.rest("POST", f"/jobs/{first}/cancel", {}).status == 200
+    second = site.enqueue("strtoupper", "a", unique="key")
+    assert first != second
+    refused = admin.rest("POST", f"/jobs/{first}/retry", {})
+    assert refused.status == 409
+    assert f"Job {second} " in refused.body["message"]
+    assert site.job(first)["status"] == "cancelled"
+
+
+@pytest.mark.parametrize("search", ["%", "_", "' OR 1=1 -- ", '"', "\\", "zzz"])
+def test_a_search_is_text(served: Web, admin: Visitor, search: str) -> None:
+    told = admin.rest("GET", "/jobs", search=search)
+    assert told.status == 200
+    assert told.body["jobs"] == []
+
+
+def test_bad_arguments_are_refused(admin: Visitor) -> None:
+    for query in ({"status": "gone"}, {"per_page": "1000"}, {"cursor": "1 OR 1=1"}, {"order": "up"}):
+        assert admin.rest("GET", "/jobs", **query).status == 400
+    assert admin.rest("POST", "/jobs/bulk", {"action": "drop", "ids": ["1"]}).status == 400
+    assert admin.rest("POST", "/jobs/bulk", {"action": "retry", "ids": ["1 OR 1=1"]}).status == 400
+    assert admin.rest("GET", "/jobs/1%20OR%201=1").status == 404
+
+
+def test_arguments_are_shown_without_making_objects(served: Web, admin: Visitor) -> None:
+    site = served.site
+    site.mu_plugin(
+        "wakes",
+        "class Wakes { private $secret = 's'; protected $kept = 1; public $open = array( 1.5, null, true );"
+        " function __wakeup() { file_put_contents( ABSPATH . 'woken', '' ); } function __destruct() {} }",
+    )
+    job = site.eval_php(
+        "echo add_async_job( (object) array( 'function' => 'strtoupper',"
+        " 'user_data' => array( 'o' => new Wakes(), 'b' => \"\\xff\\0<script>\","
+        " 'long' => str_repeat( 'x', 5000 ) ) ) );"
+    )
+    shown = admin.rest("GET", f"/jobs/{job}").body["arguments"]
+    assert not (site.path / "woken").exists()
+    items = {item["key"]: item["node"] for item in shown["items"]}
+    assert items["o"]["class"] == "Wakes"
+    assert [(item["key"], item.get("visibility")) for item in items["o"]["items"]] == [
+        ("secret", "private"),
+        ("kept", "protected"),
+        ("open", None),
+    ]
+    assert items["b"]["hex"] == b"\xff\0<script>".hex()
+    assert items["long"]["cut"]
+    assert len(items["long"]["value"]) == 2000
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b"",
+        b"garbage",
+        b"a:99999999:{",
+        b'O:8:"stdClass":1:{s:9:"user_data";' + b"a:1:{i:0;" * 3000,
+        b's:9999999999:"x";',
+        b"i:;",
+    ],
+)
+def test_a_damaged_payload_is_shown_as_one(served: Web, admin: Visitor, payload: bytes) -> None:
+    site = served.site
+    site.query(f"UPDATE {site.jobs} SET payload = x'{payload.hex()}' WHERE id = 1")
+    answer = admin.rest("GET", "/jobs/1")
+    assert answer.status == 200
+    assert '"cut": true' in json.dumps(answer.body["arguments"])
