@@ -46,7 +46,7 @@ def worker_settings(
     named = tuple(dict.fromkeys(queues)) or (str(site.constants.get("ABW_QUEUE_NAME") or "default"),)
     return WorkerSettings(
         name=_name(name or f"{socket.gethostname()}-{os.getpid()}"),
-        queues=tuple(_queue(queue) for queue in named),
+        queues=tuple(check_queue(queue) for queue in named),
         mode=mode,
         concurrency=concurrency,
         skip_lock=skip_lock,
@@ -92,7 +92,8 @@ def _number(site: Site, constant: str, default: float) -> float:
     return number
 
 
-def _queue(name: str) -> str:
+def check_queue(name: str) -> str:
+    """The name. Raises `UsageError` for one that no queue can have."""
     if not name or len(name) > 191 or not name.isprintable():
         raise UsageError(f"{name!r} is no name for a queue: 1 to 191 printable characters.")
     return name

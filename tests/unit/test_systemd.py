@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,27 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests.support.notify import Manager
 from wpbg.systemd import Systemd
-
-
-class Manager:
-    """Listens as systemd does."""
-
-    def __init__(self, address: str) -> None:
-        self.address = address
-        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self._socket.bind("\0" + address[1:] if address.startswith("@") else address)
-        self._socket.setblocking(False)
-
-    def heard(self) -> list[str]:
-        lines: list[str] = []
-        with contextlib.suppress(BlockingIOError):
-            while True:
-                lines += self._socket.recv(65536).decode().split("\n")
-        return lines
-
-    def close(self) -> None:
-        self._socket.close()
 
 
 @pytest.fixture(params=["path", "abstract"])

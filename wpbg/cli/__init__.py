@@ -23,6 +23,7 @@ COMMANDS = {
     "queues": ("wpbg.cli.queues:queues", "List, pause, resume and purge queues."),
     "workers": ("wpbg.cli.workers:workers", "List the workers."),
     "batches": ("wpbg.cli.batches:batches", "Show batches, and wait for them."),
+    "service": ("wpbg.cli.service:service", "Print a configuration for supervisord or systemd."),
     "doctor": ("wpbg.cli.doctor:doctor", "Check the set-up; say what is wrong and how to mend it."),
 }
 

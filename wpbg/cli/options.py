@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -11,6 +12,7 @@ import click
 
 from wpbg.errors import UsageError
 from wpbg.site import Site
+from wpbg.webuser import refuse_root
 from wpbg.wp import WpCli
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -23,10 +25,15 @@ class Target:
     path: str | None
     wp: str | None
     url: str | None
+    allow_root: bool = False
 
     def wp_cli(self) -> WpCli:
-        """WP-CLI for the site. Raises `WordPressNotFound`, `WpCliNotFound`."""
-        return WpCli.find(self.wp, self.path, self.url)
+        """WP-CLI for the site. Raises `WordPressNotFound`, `WpCliNotFound`; `SiteError` for a root who did not say
+        that it is meant."""
+        wp = WpCli.find(self.wp, self.path, self.url)
+        if not (self.allow_root or "--allow-root" in wp.words or os.environ.get("WP_CLI_ALLOW_ROOT")):
+            refuse_root(wp.cwd)
+        return wp
 
     def site(self) -> Site:
         """The site, with the plugin ready. Raises a `SiteError` or `QueueUnreachable`."""
@@ -41,10 +48,10 @@ def site_options(command: F) -> F:
     @click.option("--path", metavar="DIR", help="The site's folder. [default: WPBG_PATH, else the nearest one upwards]")
     @click.option("--wp", metavar="BIN", help="How WP-CLI is called here. [default: WPBG_WP, else wp]")
     @click.option("--url", metavar="URL", help="The site of the network, for WP-CLI's --url.")
-    @click.option("--allow-root", is_flag=True, hidden=True, help="As WP-CLI's; accepted so that old entries work.")
+    @click.option("--allow-root", is_flag=True, help="Run the site's code as root.")
     @functools.wraps(command)
     def wrapper(*args: Any, path: str | None, wp: str | None, url: str | None, allow_root: bool, **kwargs: Any) -> Any:
-        return command(*args, target=Target(path, wp, url), **kwargs)
+        return command(*args, target=Target(path, wp, url, allow_root), **kwargs)
 
     return wrapper  # type: ignore[return-value]
 
