@@ -21,10 +21,11 @@ from tests.support.sites import Sites
 from tests.support.wait import wait_for
 
 ALL = [
-    *("WordPress folder", "WP-CLI", "PHP", "PHP extensions", "WordPress", "PHP database driver", "Plugin"),
-    *("Older plugin", "Tables", "User", "Limits", "WP-Cron", "Database", "Clock", "Workers", "Dead workers"),
-    *("Past due", "Failed jobs"),
+    *("wpbg", "WordPress folder", "WP-CLI", "PHP", "PHP extensions", "WordPress", "PHP database driver", "Plugin"),
+    *("Older plugin", "Tables", "User", "Limits", "WP-Cron", "OPcache", "Service", "Database", "Clock", "Workers"),
+    *("Dead workers", "Past due", "Failed jobs"),
 ]
+FIRST = ["wpbg", "WordPress folder", "WP-CLI"]
 
 CALLBACKS = "function fails() { throw new Exception( 'no' ); }"
 
@@ -69,7 +70,7 @@ def test_a_site_that_is_well(shared_site: Site, worker: WorkerProcess) -> None:
 
     plain = shared_site.wpbg("doctor", check=True).stdout.splitlines()
     assert [line.split(":")[0] for line in plain] == [
-        f"{'INFO' if name == 'WP-Cron' else 'OK  '}  {name}" for name in ALL
+        f"{'INFO' if name in ('WP-Cron', 'Service') else 'OK  '}  {name}" for name in ALL
     ]
     rows = list(csv.DictReader(io.StringIO(shared_site.wpbg("doctor", "--format", "csv", check=True).stdout)))
     assert [row["check"] for row in rows] == ALL
@@ -157,19 +158,19 @@ def test_limits_of_wp_config(sqlite71: Site) -> None:
 
 def test_no_wordpress_no_wp_cli_no_php(sqlite71: Site) -> None:
     code, findings = examine(sqlite71, "--wp", "no-such-program")
-    assert (code, list(findings)) == (3, ["WordPress folder", "WP-CLI"])
+    assert (code, list(findings)) == (3, FIRST)
     assert "'no-such-program' is not a program" in failures(findings)["WP-CLI"]
 
     wp = sqlite71.bin / "wp-without-php"
     wp.write_text("#!/usr/bin/env php-is-not-here\n")
     wp.chmod(0o755)
     code, findings = examine(sqlite71, "--wp", str(wp))
-    assert (code, list(findings)) == (3, ["WordPress folder", "WP-CLI"])
+    assert (code, list(findings)) == (3, FIRST)
     assert "PHP" in failures(findings)["WP-CLI"]
 
     (sqlite71.path / "wp-load.php").unlink()
     code, findings = examine(sqlite71)
-    assert (code, list(findings)) == (3, ["WordPress folder"])
+    assert (code, list(findings)) == (3, FIRST[:2])
     assert "There is no WordPress in" in failures(findings)["WordPress folder"]
 
 
@@ -177,7 +178,7 @@ def test_a_site_that_does_not_start(sqlite71: Site) -> None:
     sqlite71.mu_plugin("broken", "<?php this is no php")
     code, findings = examine(sqlite71)
     assert code == 3
-    assert list(findings) == ["WordPress folder", "WP-CLI", "PHP", "PHP extensions", "WordPress"]
+    assert list(findings) == [*FIRST, "PHP", "PHP extensions", "WordPress"]
     assert "broken.php" in failures(findings)["WordPress"]
 
 
@@ -187,7 +188,7 @@ def test_a_database_that_is_down(maria71: Site) -> None:
         maria71.configure(DB_HOST=f"127.0.0.1:{closed.getsockname()[1]}")
         code, findings = examine(maria71)
     assert code == 4
-    assert list(findings) == ["WordPress folder", "WP-CLI", "PHP", "PHP extensions", "Database"]
+    assert list(findings) == [*FIRST, "PHP", "PHP extensions", "Database"]
     assert "cannot be reached" in failures(findings)["Database"]
 
 

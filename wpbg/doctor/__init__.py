@@ -6,10 +6,14 @@ are the answer.
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Iterator
 from contextlib import closing
 
+from wpbg import __version__
+from wpbg.doctor.broker import check_broker
 from wpbg.doctor.finding import Finding, failed
+from wpbg.doctor.host import check_host
 from wpbg.doctor.machine import Machine, check_machine
 from wpbg.doctor.queue import check_database, check_work
 from wpbg.doctor.site import check_site
@@ -24,6 +28,7 @@ __all__ = ["Finding", "examine"]
 
 def examine(path: str | None, wp: str | None, url: str | None) -> Iterator[Finding]:
     """Every finding, as it is made. Raises nothing that is wrong with the site: that is a finding."""
+    yield Finding("wpbg", f"{__version__}, Python {platform.python_version()}")
     about = "WordPress folder"
     try:
         yield Finding(about, str(find_wordpress(path)))
@@ -34,6 +39,9 @@ def examine(path: str | None, wp: str | None, url: str | None) -> Iterator[Findi
         about = "WordPress"
         site = Site.ask(cli)
         yield from check_site(cli, site, machine)
+        about = "This machine"
+        yield from check_host(site)
+        yield from check_broker(site)
         about = "Database"
         with closing(Ledger(DatabaseSettings.from_mapping(site.database))) as ledger:
             yield from check_database(ledger)

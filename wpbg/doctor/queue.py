@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from wpbg import __version__
 from wpbg.doctor.finding import Finding, wrong
 from wpbg.job import Status
 from wpbg.ledger import Ledger
@@ -75,6 +76,8 @@ def check_work(ledger: Ledger) -> Iterator[Finding]:
     queues = ledger.queues()
     yield _alive(alive)
     yield _silent(silent, now)
+    rows = ledger.database.rows("workers")
+    yield from _other_versions([row for row in rows if now - int(row["heartbeat_at"]) <= ALIVE_MS])
     yield from _past_due(queues, {name for worker in alive for name in worker["queues"]})
     paused = [queue["queue"] for queue in queues if queue["paused"]]
     if paused:
@@ -109,6 +112,19 @@ def _silent(workers: Sequence[Row], now: int) -> Finding:
         "worker runs; look in their logs, and the kernel's, for the reason.",
         "wpbg workers list",
     )
+
+
+def _other_versions(workers: Sequence[Row]) -> Iterator[Finding]:
+    """Workers that have not been started again since wpbg was upgraded (or are of another machine's)."""
+    others = {str(worker["version"]) for worker in workers if worker["version"] not in (None, "", __version__)}
+    if others:
+        names = sorted({worker["name"] for worker in workers if worker["version"] in others})
+        yield wrong(
+            "Versions",
+            f"Workers of wpbg {', '.join(sorted(others))} are at work ({', '.join(names)}), and this is {__version__}: "
+            "start them again.",
+            "wpbg workers list",
+        )
 
 
 def _past_due(queues: Sequence[Row], served: set[str]) -> Iterator[Finding]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,15 +13,23 @@ from wpbg.doctor.machine import Machine, version
 from wpbg.errors import WpbgError
 from wpbg.settings import worker_settings
 from wpbg.site import Site
+from wpbg.webuser import user_name, web_user
 from wpbg.wp import WORKER_EXEC, WpCli
 
 WORDPRESS_MINIMUM = (6, 1)
 
 # Started as a job is, so that the limits are those of a job.
 ASK = (
+    "$server=$engines=array();if(!defined('DB_ENGINE')||'sqlite'!==DB_ENGINE){$w=$GLOBALS['wpdb'];$server=array_merge("
+    'array_column((array)$w->get_results("SHOW GLOBAL VARIABLES WHERE Variable_name IN'
+    " ('read_only','max_allowed_packet','max_connections')\",ARRAY_N),1,0),"
+    "array_column((array)$w->get_results(\"SHOW GLOBAL STATUS LIKE 'Threads_connected'\",ARRAY_N),1,0));"
+    '$engines=array_column((array)$w->get_results("SHOW TABLE STATUS LIKE \'".$w->esc_like($w->base_prefix."bg_")."%\'"'
+    ",ARRAY_N),1,0);}"
     "$o=@fileowner(ABSPATH.'wp-load.php');$p=function_exists('posix_getpwuid')?posix_getpwuid($o):null;"
     "$answer=array('owner'=>$p?$p['name']:(string)$o,'content'=>WP_CONTENT_DIR,'writable'=>is_writable(WP_CONTENT_DIR),"
     "'memory'=>(string)WP_MAX_MEMORY_LIMIT,'cron'=>!(defined('DISABLE_WP_CRON')&&DISABLE_WP_CRON),"
+    "'time'=>microtime(true),'server'=>$server,'engines'=>$engines,"
     "'missing'=>class_exists('Background_Worker\\\\Schema')?\\Background_Worker\\Schema::missing():null)"
 )
 
@@ -35,13 +44,17 @@ class Inside:
     memory: str
     cron: bool
     missing: list[str] | None
+    time: float
+    server: dict[str, str]
+    engines: dict[str, str]
 
     @classmethod
     def ask(cls, wp: WpCli) -> Inside:
         """Boot the site as a worker does. Raises a `SiteError`."""
         worker = replace(wp, words=(*wp.words, f"--exec={WORKER_EXEC}"))
         told: dict[str, Any] = worker.eval_json(ASK)
-        return cls(**told)
+        # PHP writes an empty array as a list.
+        return cls(**{**told, "server": dict(told["server"]), "engines": dict(told["engines"])})
 
 
 def check_site(wp: WpCli, site: Site, machine: Machine) -> Iterator[Finding]:
@@ -55,8 +68,10 @@ def check_site(wp: WpCli, site: Site, machine: Machine) -> Iterator[Finding]:
         yield _tables(inside)
     yield _user(site, machine, inside)
     yield _limits(site, inside)
-    if not inside.cron:
-        yield Finding("WP-Cron", "Off for visitors (DISABLE_WP_CRON). Background jobs do not need it.", info=True)
+    yield from check_clock(time.time() - inside.time)
+    yield from check_server(inside.server, inside.engines)
+    cron = "On" if inside.cron else "Off for visitors (DISABLE_WP_CRON)"
+    yield Finding("WP-Cron", f"{cron}. Background jobs do not need it.", info=True)
 
 
 def _wordpress(site: Site) -> Finding:
@@ -112,13 +127,15 @@ def _tables(inside: Inside) -> Finding:
 
 def _user(site: Site, machine: Machine, inside: Inside) -> Finding:
     """Whether what jobs write will belong to somebody whose files the site can change."""
-    again = f"sudo -u {inside.owner} wpbg doctor"
-    if machine.uid is None or machine.uid == site.owner:
+    writes = web_user(site.wp.cwd)
+    owner = user_name(writes) if site.owner == 0 and writes else inside.owner
+    again = f"sudo -u {owner} wpbg doctor"
+    if machine.uid is None or (machine.uid == site.owner and (machine.uid or not writes)):
         return Finding("User", f"{machine.user}, who owns the site's files")
-    if machine.uid == 0:
+    if machine.uid == 0 and (site.owner or web_user(site.wp.cwd)):
         return wrong(
             "User",
-            f"Jobs would run as root, but the site's files belong to {inside.owner}: the site could not change what "
+            f"Jobs would run as root, but the site's files belong to {owner}: the site could not change what "
             "jobs write.",
             again,
         )
@@ -129,6 +146,61 @@ def _user(site: Site, machine: Machine, inside: Inside) -> Finding:
             again,
         )
     return Finding("User", f"{machine.user}; the files belong to {inside.owner}, wp-content is writable", info=True)
+
+
+CLOCK = 5.0
+"""Seconds by which clocks may differ before somebody should know."""
+
+
+def check_clock(difference: float) -> Iterator[Finding]:
+    """`difference` is this machine's clock less that of the one WordPress runs on, in seconds."""
+    if abs(difference) > CLOCK:
+        yield wrong(
+            "Clock of WordPress",
+            f"The machine that WordPress runs on is {abs(difference):.0f} s "
+            f"{'behind' if difference > 0 else 'ahead of'} this one: run_at is wrong by as much.",
+            "timedatectl",
+        )
+
+
+SMALLEST_PACKET = 4 * 2**20
+"""Bytes. Less is no server's default, and payloads, results and outputs are kept in one row."""
+
+FEWEST_CONNECTIONS = 10
+
+
+def check_server(server: Mapping[str, str], engines: Mapping[str, str]) -> Iterator[Finding]:
+    """What a MariaDB or MySQL server would refuse. Nothing is said of what is as it should be."""
+    if server.get("read_only", "OFF") not in ("OFF", "0"):
+        yield wrong(
+            "Database limits",
+            "The database server is read-only (a replica?): no job can be added or taken. Name the primary in DB_HOST.",
+            "wp config get DB_HOST",
+            exit_code=4,
+        )
+    packet = int(server.get("max_allowed_packet") or SMALLEST_PACKET)
+    if packet < SMALLEST_PACKET:
+        yield wrong(
+            "Database limits",
+            f"max_allowed_packet is {packet:,} bytes: jobs with more data are refused, longer output is cut.",
+            'wp db query "SET GLOBAL max_allowed_packet = 67108864"',
+        )
+    free = int(server.get("max_connections") or 0) - int(server.get("Threads_connected") or 0)
+    if server.get("max_connections") and free < FEWEST_CONNECTIONS:
+        yield wrong(
+            "Database limits",
+            f"max_connections is {server['max_connections']}, and {server['Threads_connected']} are in use: a worker "
+            "needs two for each of its slots.",
+            'wp db query "SHOW PROCESSLIST"',
+        )
+    unsafe = sorted(name for name, engine in engines.items() if engine and engine.lower() != "innodb")
+    if unsafe:
+        yield wrong(
+            "Tables",
+            f"{', '.join(unsafe)} is not InnoDB but {engines[unsafe[0]]}: without row locks and transactions, workers "
+            "stand in each other's way and jobs may be lost in a crash.",
+            f'wp db query "ALTER TABLE {unsafe[0]} ENGINE=InnoDB"',
+        )
 
 
 def _limits(site: Site, inside: Inside) -> Finding:

@@ -1,0 +1,327 @@
+"""Broken set-ups, each tried for real: `wpbg doctor` names it, and the next command to type.
+
+`pytest -s` on this file prints the table.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tests.support.mariadb import free_port
+from tests.support.need import require
+from tests.support.site import Site
+from tests.support.sites import Sites
+
+
+@dataclass
+class Fault:
+    """What is broken, and what is said of it. `breaks` may give arguments or environment for the doctor."""
+
+    name: str
+    check: str
+    said: str
+    next: str
+    breaks: Callable[[Site], dict[str, object] | None]
+    engine: str = "sqlite71"
+    then: Callable[[Site], None] = field(default=lambda site: None)
+
+
+def config(**constants: object) -> Callable[[Site], None]:
+    return lambda site: site.configure(**constants)
+
+
+def sql(statement: str) -> Callable[[Site], None]:
+    def run(site: Site) -> None:
+        site.query(statement)
+
+    return run
+
+
+def as_root(statement: str) -> Callable[[Site], None]:
+    """On the test's own server."""
+
+    def run(site: Site) -> None:
+        assert site.server is not None
+        with contextlib.closing(site.server.connect(root=True)) as connection, connection.cursor() as cursor:
+            cursor.execute(statement)
+
+    return run
+
+
+def broken_mu_plugin(site: Site) -> None:
+    site.mu_plugin("broken", "<?php this is no php")
+
+
+def older_plugin(site: Site) -> None:
+    site.mu_plugin("async-background-worker", "function async_background_worker_install_db() {}")
+
+
+def other_version(site: Site) -> None:
+    main = site.path / "wp-content/plugins/background-worker/background-worker.php"
+    main.write_text(main.read_text().replace("'BACKGROUND_WORKER_VERSION', '", "'BACKGROUND_WORKER_VERSION', '9"))
+
+
+def inactive(site: Site) -> None:
+    site.wp("plugin", "deactivate", "background-worker")
+
+
+def no_wordpress(site: Site) -> None:
+    (site.path / "wp-load.php").unlink()
+
+
+def no_config(site: Site) -> None:
+    (site.path / "wp-config.php").unlink()
+
+
+def no_php(site: Site) -> dict[str, object]:
+    program = site.bin / "wp-without-php"
+    program.write_text("#!/usr/bin/env php-is-not-here\n")
+    program.chmod(0o755)
+    return {"args": ["--wp", str(program)]}
+
+
+def no_wp_cli(site: Site) -> dict[str, object]:
+    return {"args": ["--wp", "no-such-program"]}
+
+
+def functions_switched_off(site: Site) -> dict[str, object]:
+    php, phar = site.wp_argv
+    return {"args": ["--wp", f"{php} -d disable_functions=pcntl_fork {phar}"]}
+
+
+def extension_missing(site: Site) -> dict[str, object]:
+    """The same PHP without the file that loads mbstring."""
+    scanned = subprocess.run(
+        [site.wp_argv[0], "-r", "echo PHP_CONFIG_FILE_SCAN_DIR;"], capture_output=True, text=True, check=True
+    ).stdout
+    folder = site.folder / "conf.d"
+    folder.mkdir()
+    found = False
+    for file in Path(scanned).glob("*.ini"):
+        found = found or "mbstring" in file.name
+        if "mbstring" not in file.name:
+            (folder / file.name).symlink_to(file)
+    if not found:
+        pytest.skip("this PHP has mbstring built in")
+    return {"env": {"PHP_INI_SCAN_DIR": str(folder)}}
+
+
+def database_down(site: Site) -> None:
+    site.configure(DB_HOST=f"127.0.0.1:{free_port()}")
+
+
+def somebody_elses_files(site: Site) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can give files away")
+    uploads = site.path / "wp-content/uploads"
+    uploads.mkdir(exist_ok=True)
+    os.chown(uploads, 65534, 65534)
+
+
+def late_job(site: Site) -> None:
+    site.mu_plugin("callbacks", "function nothing() {}")
+    site.enqueue("nothing", queue="forgotten")
+    site.query(f"UPDATE {site.jobs} SET available_at = available_at - 600000")
+
+
+def failed_job(site: Site) -> None:
+    site.mu_plugin("callbacks", "function fails() { throw new Exception( 'no' ); }")
+    site.enqueue("fails", max_attempts=1)
+    site.wpbg("listen", "--stop-when-empty", check=True)
+
+
+def worker_row(seconds_ago: int, version: str) -> Callable[[Site], None]:
+    def insert(site: Site) -> None:
+        site.query(
+            f"INSERT INTO {site.table('bg_workers')} (id, name, host, pid, queues, heartbeat_at, version)"
+            " VALUES (%s, %s, %s, %s, %s, %s, %s)",
+            ("h:1:0", "w1", "h", 1, '["default"]', round(time.time() * 1000) - seconds_ago * 1000, version),
+        )
+
+    return insert
+
+
+def symlinked_log(site: Site) -> None:
+    link = site.folder / "worker.log"
+    link.symlink_to(site.folder / "elsewhere/worker.log")
+    site.configure(BACKGROUND_WORKER_LOG=str(link))
+
+
+def exposed_cache(site: Site) -> dict[str, object]:
+    folder = site.folder / "cache"
+    folder.mkdir()
+    folder.chmod(0o777)
+    return {"env": {"WPBG_CACHE_DIR": str(folder)}}
+
+
+def no_such_broker(backend: str, constant: str) -> Callable[[Site], None]:
+    def configure(site: Site) -> None:
+        at = f"127.0.0.1:{free_port()}"
+        if backend == "gearman":
+            site.mu_plugin("servers", f"$GLOBALS['gearman_servers'] = array( '{at}' );")
+        site.configure(ABW_BACKEND=backend, **({} if backend == "gearman" else {constant: at}))
+
+    return configure
+
+
+def something_else_listens(site: Site) -> None:
+    """A server that says what gearmand does not."""
+    require("php", "php-cli")
+    port = free_port()
+    site.start([site.wp_argv[0], "-S", f"127.0.0.1:{port}", "-t", str(site.folder / "elsewhere")])
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            break
+    site.mu_plugin("servers", f"$GLOBALS['gearman_servers'] = array( '127.0.0.1:{port}' );")
+    site.configure(ABW_BACKEND="gearman")
+
+
+def no_table(site: Site) -> None:
+    site.eval_php("global $wpdb; $wpdb->query( 'DROP TABLE wp_bg_workers' );")
+
+
+TABLE = [
+    Fault("no WordPress in the folder", "WordPress folder", "There is no WordPress in", "", no_wordpress),
+    Fault("no wp-config.php", "WordPress", "has no wp-config.php", "", no_config),
+    Fault("WP-CLI is not installed", "WP-CLI", "'no-such-program' is not a program", "", no_wp_cli),
+    Fault("PHP is not installed", "WP-CLI", "PHP is not", "", no_php),
+    Fault("a PHP extension is missing", "PHP extensions", "mbstring missing", "apt-get install php-mbstring",
+          extension_missing),
+    Fault("php.ini switches functions off", "PHP extensions", "disable_functions switches off pcntl_fork", "--ini",
+          functions_switched_off),
+    Fault("a plugin of the site is broken", "WordPress", "broken.php", "", broken_mu_plugin),
+    Fault("the plugin is not active", "Plugin", "not active", "wpbg install", inactive),
+    Fault("the plugin is another version", "Plugin", "has version 9", "wpbg install", other_version),
+    Fault("the older plugin is active beside it", "Older plugin", "Async Background Worker is active",
+          "wp plugin deactivate async-background-worker", older_plugin),
+    Fault("an index is missing", "Tables", "index claim of wp_bg_jobs", "wpbg install",
+          sql("ALTER TABLE wp_bg_jobs DROP INDEX claim"), "maria71"),
+    Fault("a table is missing", "Tables", "wp_bg_workers", "wpbg install", no_table),
+    Fault("the tables are MyISAM", "Tables", "is not InnoDB but MyISAM", "ENGINE=InnoDB",
+          sql("ALTER TABLE wp_bg_jobs ENGINE=MyISAM"), "maria71"),
+    Fault("root would run somebody else's site", "User", "Jobs would run as root", "sudo -u nobody wpbg doctor",
+          somebody_elses_files),
+    Fault("a constant is no number", "Limits", "ABW_TIMELIMIT is 'soon'", "", config(ABW_TIMELIMIT="soon")),
+    Fault("the database is down", "Database", "cannot be reached", "", database_down, "maria71"),
+    Fault("the database is read-only", "Database limits", "read-only", "wp config get DB_HOST",
+          as_root("SET GLOBAL read_only = 1"), "maria71", as_root("SET GLOBAL read_only = 0")),
+    Fault("the database takes small packets only", "Database limits", "max_allowed_packet is 1,048,576",
+          "SET GLOBAL max_allowed_packet", as_root("SET GLOBAL max_allowed_packet = 1048576"), "maria71",
+          as_root("SET GLOBAL max_allowed_packet = 16777216")),
+    Fault("the database has no connections left", "Database limits", "max_connections is 10",
+          "SHOW PROCESSLIST", as_root("SET GLOBAL max_connections = 10"), "maria71",
+          as_root("SET GLOBAL max_connections = 151")),
+    Fault("ABW_BACKEND is misspelt", "Broker", "it is one of database, beanstalkd, gearman",
+          "wp config set ABW_BACKEND database", config(ABW_BACKEND="beanstalk")),
+    Fault("beanstalkd is down", "Broker", "beanstalkd at 127.0.0.1:", "systemctl start beanstalkd",
+          no_such_broker("beanstalkd", "ABW_BEANSTALKD")),
+    Fault("Gearman is down", "Broker", "Gearman at 127.0.0.1:", "systemctl start gearman-job-server",
+          no_such_broker("gearman", "")),
+    Fault("something else is at Gearman's port", "Broker", "is not gearmand", "ss -ltnp", something_else_listens),
+    Fault("the log's folder is missing", "Log", "there is no folder", "ls -la",
+          config(BACKGROUND_WORKER_LOG="/nowhere/at/all/worker.log")),
+    Fault("the log is a symbolic link", "Log", "it is a symbolic link", "ls -la", symlinked_log),
+    Fault("the log is no name", "Log", "which names no file", "wp config set BACKGROUND_WORKER_LOG",
+          config(BACKGROUND_WORKER_LOG=True)),
+    Fault("others can write to the OPcache folder", "OPcache", "can be written by other users", "", exposed_cache),
+    Fault("no worker runs", "Workers", "No worker is running", "wpbg listen", lambda site: None),
+    Fault("nobody serves a queue", "Past due", "no worker serves it", "wpbg listen --queue forgotten", late_job),
+    Fault("a worker was killed", "Dead workers", "w1 (h:1) for", "wpbg workers list", worker_row(40, "0.1.0")),
+    Fault("a worker was not started again after an upgrade", "Versions", "Workers of wpbg 0.0.9", "wpbg workers list",
+          worker_row(0, "0.0.9")),
+    Fault("jobs have failed", "Failed jobs", "1 job has failed", "wpbg jobs list --status failed", failed_job),
+]  # fmt: skip
+
+
+@pytest.fixture
+def fault_site(request: pytest.FixtureRequest, sites: Sites) -> Iterator[tuple[Fault, Site]]:
+    fault: Fault = request.param
+    if fault.engine == "sqlite71":
+        site = sites.clone("sqlite71")
+        yield fault, site
+        fault.then(site)
+        sites.close(site)
+        return
+    server = request.getfixturevalue("private_mariadb")
+    server.start()
+    site = sites.clone(fault.engine, server=server)
+    yield fault, site
+    fault.then(site)
+
+
+@pytest.mark.parametrize("fault_site", TABLE, ids=lambda fault: fault.name, indirect=True)
+def test_a_broken_setup_is_named_with_what_mends_it(fault_site: tuple[Fault, Site]) -> None:
+    fault, site = fault_site
+    how = fault.breaks(site) or {}
+    args, env = how.get("args", []), how.get("env")
+    assert isinstance(args, list)
+    done = site.wpbg("doctor", "--format", "json", *args, env=env)  # type: ignore[arg-type]
+    assert done.stderr == ""
+    failed = [finding for finding in json.loads(done.stdout) if finding["status"] == "failed"]
+    found = [finding for finding in failed if finding["check"] == fault.check and fault.said in finding["detail"]]
+    assert found, failed
+    assert done.returncode >= 1
+    assert "\n" not in found[0]["detail"]
+    if fault.next:
+        assert fault.next in found[0]["next"]
+    else:  # The message itself says what to do.
+        assert any(word in found[0]["detail"] for word in (": ", "try ", "check ", "name ", "install ", "set ")), found
+    print(f"\n{fault.name} | {found[0]['check']}: {found[0]['detail']} | {found[0]['next'] or '(in the message)'}")
+
+
+def test_the_table_is_long_enough() -> None:
+    assert len({fault.name for fault in TABLE}) == len(TABLE) >= 15
+
+
+# -- entries of supervisord and systemd, in folders of the test's own ----------------------------------------
+
+SUPERVISOR = "[program:web]\ncommand=nginx\n[program:jobs]\ncommand=wp background-worker listen\ndirectory={folder}\n"
+UNIT = "[Service]\nExecStart=/opt/wpbg/bin/wpbg listen --path {folder} --grace 120\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("a.conf", SUPERVISOR, "stopwaitsecs is 10 (the default), and the worker's --grace 60"),
+        ("a.conf", SUPERVISOR + "stopwaitsecs=90\nstopsignal=KILL\n", "stopsignal is KILL"),
+        ("a.conf", SUPERVISOR + "stopwaitsecs=90\nstopasgroup=true ; older\n", "stopasgroup sends"),
+        ("a.conf", SUPERVISOR + "stopwaitsecs=90\n", ""),
+        ("a.service", UNIT, "KillMode is control-group"),
+        ("a.service", UNIT + "KillMode=mixed\n", "TimeoutStopSec is 90, and the worker's --grace 120"),
+        ("a.service", UNIT + "KillMode=mixed\nTimeoutStopSec=2min 30s\n", ""),
+        ("a.service", UNIT + "KillMode=mixed\nTimeoutStopSec=infinity\n", ""),
+    ],
+)
+def test_entries_that_end_jobs_in_the_middle(tmp_path: Path, name: str, text: str, said: str) -> None:
+    from wpbg.doctor.host import check_entries
+
+    (tmp_path / name).write_text(text.format(folder="/var/www/site"))
+    (finding,) = check_entries(Path("/var/www/site"), [f"{tmp_path}/*.conf", f"{tmp_path}/*.service"])
+    assert finding.status == ("failed" if said else "ok")
+    assert said in finding.said
+    if said:
+        assert finding.next == f"wpbg service {'systemd' if name.endswith('service') else 'supervisord'}"
+    (finding,) = check_entries(Path("/var/www/site2"), [f"{tmp_path}/*.conf", f"{tmp_path}/*.service"])
+    assert finding.status == "info", "an entry of another site"
+
+
+def test_what_wpbg_service_prints_is_well(tmp_path: Path, sqlite71: Site) -> None:
+    from wpbg.doctor.host import check_entries
+
+    for kind, name in (("supervisord", "a.conf"), ("systemd", "a@.service")):
+        (tmp_path / name).write_text(sqlite71.wpbg("service", kind, "--grace", "600", check=True).stdout)
+    found = list(check_entries(sqlite71.path, [f"{tmp_path}/*.conf", f"{tmp_path}/*.service"]))
+    assert [finding.status for finding in found] == ["ok", "ok"]
+    shutil.rmtree(tmp_path)

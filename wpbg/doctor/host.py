@@ -1,0 +1,184 @@
+"""What this machine has for the site's workers: a compiled cache, a log file, somebody who starts them again."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from wpbg.doctor.finding import Finding, failed, wrong
+from wpbg.errors import SiteError
+from wpbg.opcache import OpcacheFolder
+from wpbg.settings import STREAMS, log_file
+from wpbg.site import Site
+
+ENTRIES = (
+    "/etc/supervisor/conf.d/*.conf",
+    "/etc/supervisor/supervisord.conf",
+    "/etc/supervisord.d/*.ini",
+    "/etc/supervisord.d/*.conf",
+    "/etc/supervisord.conf",
+    "/etc/systemd/system/*.service",
+    "/etc/systemd/user/*.service",
+)
+"""Where those who start workers are told to."""
+
+WORKS = re.compile(r"\bwpbg\b|background-worker|wp-gears-runner\.php")
+"""What an entry runs that works on a site's jobs."""
+
+DEFAULT_GRACE = 60.0
+
+
+def check_host(site: Site) -> Iterator[Finding]:
+    """OPcache, the log, and who starts the workers."""
+    yield _opcache(site)
+    yield from _log(site)
+    yield from check_entries(site.wp.cwd, ENTRIES)
+
+
+def _opcache(site: Site) -> Finding:
+    if "zend opcache" not in site.extensions:
+        return Finding(
+            "OPcache", "PHP's OPcache extension is missing: jobs boot without it, two to three times slower", info=True
+        )
+    said: list[str] = []
+    try:
+        folder = OpcacheFolder.for_site(site.path, tell=said.append)
+    except SiteError as error:
+        return failed("OPcache", error)
+    if folder.path is None:
+        return wrong("OPcache", said[-1] if said else "There is no folder for the compiled code.", "df -h ~")
+    return Finding("OPcache", f"Compiled code is kept in {folder.path}")
+
+
+def _log(site: Site) -> Iterator[Finding]:
+    """Whether events could be written to BACKGROUND_WORKER_LOG."""
+    value = site.constants.get("BACKGROUND_WORKER_LOG")
+    if value in (None, False, "") or (isinstance(value, str) and value in STREAMS):
+        return
+    file = log_file(site)
+    if file is None:
+        yield wrong(
+            "Log",
+            f"BACKGROUND_WORKER_LOG is {value!r} in wp-config.php, which names no file.",
+            "wp config set BACKGROUND_WORKER_LOG /var/log/wpbg/site.log",
+        )
+        return
+    why = _not_writable(file)
+    if why:
+        yield wrong("Log", f"BACKGROUND_WORKER_LOG, {file}, cannot be written: {why}.", f"ls -la {file.parent}")
+    elif site.wp.cwd in file.parents or Path(site.path) in file.parents:
+        yield Finding("Log", f"{file}: inside the site, where the web server may show it to anybody", info=True)
+    else:
+        yield Finding("Log", str(file))
+
+
+def _not_writable(file: Path) -> str:
+    """Why a worker with our rights could not add to it; empty where it could. Makes nothing."""
+    try:
+        mode = file.lstat().st_mode
+    except FileNotFoundError:
+        if not file.parent.is_dir():
+            return f"there is no folder {file.parent}"
+        return "" if os.access(file.parent, os.W_OK | os.X_OK) else "its folder belongs to somebody else"
+    except OSError as error:
+        return error.strerror or str(error)
+    if stat.S_ISLNK(mode):
+        return "it is a symbolic link, and those are not followed"
+    if not stat.S_ISREG(mode):
+        return "it is no regular file"
+    return "" if os.access(file, os.W_OK) else "it belongs to somebody else"
+
+
+# -- who starts the workers ----------------------------------------------------------------------------------
+
+
+def check_entries(folder: Path, places: Sequence[str]) -> Iterator[Finding]:
+    """The entries of supervisord and systemd for the site in `folder`, and whether they let jobs finish."""
+    found = False
+    for file in [file for place in places for file in sorted(Path("/").glob(place.lstrip("/")))]:
+        for text in entries_for(folder, file):
+            found = True
+            systemd = file.suffix == ".service"
+            complaint = _systemd_entry(text) if systemd else _supervisor_entry(text)
+            if complaint:
+                manager = "systemd" if systemd else "supervisord"
+                yield wrong("Service", f"{file}: {complaint}", f"wpbg service {manager}")
+            else:
+                yield Finding("Service", str(file))
+    if not found:
+        yield Finding(
+            "Service",
+            "No entry of supervisord or systemd on this machine mentions this site: who starts the workers again? "
+            "(`wpbg service systemd` prints one.)",
+            info=True,
+        )
+
+
+def entries_for(folder: Path, file: Path) -> list[str]:
+    """The sections of a file that run workers of the site; of a systemd unit, its whole text."""
+    try:
+        text = file.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return []
+    lines = [line for line in text.splitlines() if not line.lstrip().startswith((";", "#"))]
+    text = "\n".join(lines)
+    sections = [text] if file.suffix == ".service" else re.split(r"(?m)^(?=\[)", text)
+    names = {str(folder), os.path.realpath(folder)}
+    return [
+        section
+        for section in sections
+        if WORKS.search(section) and any(re.search(rf"{re.escape(name)}(?![\w.-])", section) for name in names)
+    ]
+
+
+def _value(text: str, key: str) -> str | None:
+    found = re.findall(rf"(?m)^\s*{key}\s*=\s*(.*?)\s*(?:\s;.*)?$", text)
+    return found[-1] if found else None
+
+
+def _grace(text: str) -> float:
+    """What the entry's worker is told, or does by itself."""
+    found = re.search(r"--grace[= ](\d+(?:\.\d+)?)", text)
+    return float(found[1]) if found else DEFAULT_GRACE
+
+
+def _supervisor_entry(text: str) -> str:
+    """What ends jobs in the middle; empty where nothing does."""
+    waits, grace = _value(text, "stopwaitsecs") or "10", _grace(text)
+    if waits.isdigit() and int(waits) <= grace:
+        default = "" if _value(text, "stopwaitsecs") else " (the default)"
+        return (
+            f"stopwaitsecs is {waits}{default}, and the worker's --grace {grace:g}: supervisord kills jobs that would "
+            f"have finished. Set stopwaitsecs={grace + 30:g}."
+        )
+    signal = (_value(text, "stopsignal") or "TERM").upper().removeprefix("SIG")
+    if signal not in ("TERM", "INT"):
+        return f"stopsignal is {signal}, which does not let jobs finish. Set stopsignal=TERM."
+    if (_value(text, "stopasgroup") or "false").lower() in ("true", "1", "yes", "on"):
+        return "stopasgroup sends the signal to more than the worker. Set stopasgroup=false."
+    return ""
+
+
+def _systemd_entry(text: str) -> str:
+    mode = _value(text, "KillMode") or "control-group"
+    if mode not in ("mixed", "process"):
+        return f"KillMode is {mode}: systemd ends the PHP processes in the middle of their jobs. Set KillMode=mixed."
+    waits, grace = seconds(_value(text, "TimeoutStopSec") or "90"), _grace(text)
+    if waits is not None and waits <= grace:
+        return (
+            f"TimeoutStopSec is {waits:g}, and the worker's --grace {grace:g}: systemd kills jobs that would have "
+            f"finished. Set TimeoutStopSec={grace + 30:g}."
+        )
+    return ""
+
+
+def seconds(text: str) -> float | None:
+    """A time span of systemd's; None for `infinity` and what is not understood."""
+    units = {"": 1.0, "s": 1.0, "sec": 1.0, "min": 60.0, "m": 60.0, "h": 3600.0, "ms": 0.001}
+    parts = re.findall(r"(\d+(?:\.\d+)?)\s*([a-z]*)", text)
+    if not parts or any(unit not in units for _, unit in parts):
+        return None
+    return sum(float(number) * units[unit] for number, unit in parts)
