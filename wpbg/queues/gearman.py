@@ -47,6 +47,7 @@ class Handle:
 
     server: str
     queue: str
+    function: str
     name: bytes
     unique: bytes
 
@@ -144,7 +145,13 @@ class GearmanLane:
                 answer = connection.receive(constants.JOB_ASSIGN_UNIQ, constants.NO_JOB)
                 if answer.ptype == constants.NO_JOB:
                     continue
-                handle = Handle(server, queue, answer.getArgument(0), answer.getArgument(2))
+                handle = Handle(
+                    server,
+                    queue,
+                    answer.getArgument(1).decode("utf-8", "replace"),
+                    answer.getArgument(0),
+                    answer.getArgument(2),
+                )
                 taken.append(Taken(answer.getArgument(3, True), queue, handle))
         return taken
 
@@ -163,9 +170,10 @@ class GearmanLane:
                 connection.send(*of_connection)
 
     def open(self, taken: Taken, seal: Seal) -> Envelope:
-        if taken.body.lstrip()[:1] == b"{":
-            handle = taken.handle
-            assert isinstance(handle, Handle)
+        handle = taken.handle
+        assert isinstance(handle, Handle)
+        # Nothing unsigned comes in by the functions that are ours alone.
+        if handle.function == self._shared and taken.body.lstrip()[:1] == b"{":
             return from_minions(taken.body, taken.queue, identity_of(handle))
         return seal.open(taken.body)
 
