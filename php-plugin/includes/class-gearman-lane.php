@@ -13,9 +13,9 @@ namespace Background_Worker;
 final class Gearman_Lane implements Fast_Lane {
 
 	/**
-	 * Milliseconds that the extension waits for a server.
+	 * Milliseconds that the extension waits for servers: for all of them together.
 	 */
-	const TIMEOUT = 180;
+	const TIMEOUT = 150;
 
 	/**
 	 * Bytes of a function's name that gearmand keeps, in its persistent queues, too.
@@ -145,7 +145,7 @@ final class Gearman_Lane implements Fast_Lane {
 		}
 		if ( null === $this->client ) {
 			$client = new \GearmanClient();
-			$client->setTimeout( self::TIMEOUT );
+			$client->setTimeout( (int) max( 20, self::TIMEOUT / count( self::servers() ) ) );
 			// The second argument of newer extensions: no question to the server as long as there is no job for it.
 			$more     = ( new \ReflectionMethod( $client, 'addServers' ) )->getNumberOfParameters() > 1 ? array( false ) : array();
 			$servers  = implode( ',', self::servers() );
