@@ -9,7 +9,7 @@ namespace Background_Worker;
 
 defined( 'WP_UNINSTALL_PLUGIN' ) || exit;
 
-foreach ( array( 'write-failed', 'database', 'schema', 'older-plugin' ) as $background_worker_file ) {
+foreach ( array( 'write-failed', 'database', 'schema', 'kept-tables', 'older-plugin' ) as $background_worker_file ) {
 	require_once __DIR__ . "/includes/class-{$background_worker_file}.php";
 }
 

@@ -16,10 +16,11 @@ from types import FrameType
 from typing import Protocol
 
 from wpbg import __version__
+from wpbg.bookkeeping import Bookkeeper, Books
 from wpbg.errors import QueueUnreachable
 from wpbg.job import Lease, Outcome
 from wpbg.log import Log
-from wpbg.queues.base import Queue
+from wpbg.queues.base import Queue, Settlement
 from wpbg.runners.base import Runner, Stop
 from wpbg.settle import Decision
 from wpbg.worker import Control, Slot
@@ -51,7 +52,7 @@ class WorkerRow:
     version: str
 
 
-class Board(Protocol):
+class Board(Books, Protocol):
     """Where the pool shows its slots (the ledger)."""
 
     def show_workers(self, rows: Sequence[WorkerRow]) -> None:
@@ -135,6 +136,7 @@ class Pool:
     ) -> None:
         self.options, self.control, self.tally, self._board, self._log = options, control, Tally(), board, log
         self._queue = queue_for()
+        self._books = Bookkeeper(board, options.queues[0], log)
         self._lock = threading.Lock()
         self.slots = [
             Slot(self._slot_name(number), queue_for(), runner_for(), control, log, self._settled)
@@ -216,6 +218,7 @@ class Pool:
             if now >= housekeeping:
                 housekeeping = now + self.options.housekeeping
                 self._with_server(self._housekeep)
+            self._with_server(self._keep_books)
             self._with_server(self._relieve)
             if self.options.stop_when_empty:
                 self._with_server(self._look_whether_empty)
@@ -229,6 +232,7 @@ class Pool:
     def _leave(self, threads: Sequence[threading.Thread]) -> None:
         for thread in threads:
             thread.join(timeout=10)
+        self._with_server(self._books.flush)
         self._with_server(lambda: self._board.hide_workers(self._rows()))
         for slot in self.slots:
             slot.close()
@@ -284,6 +288,10 @@ class Pool:
         if done.promoted or done.rescued:
             self.control.ring()
 
+    def _keep_books(self) -> None:
+        if self._books.keep():
+            self.control.ring()
+
     def _relieve(self) -> None:
         for slot in self.slots:
             slot.relieve(self._queue)
@@ -291,7 +299,10 @@ class Pool:
     def _look_whether_empty(self) -> None:
         """Idle slots before and after the question: a job taken in between is a running one."""
         if self._all_idle() and not self._queue.busy() and self._all_idle():
-            self.stop("Nothing is left to do.")
+            if self._books.close_batches(0):
+                self.control.ring()  # WordPress is told that a batch is done: by a job.
+            else:
+                self.stop("Nothing is left to do.")
 
     def _all_idle(self) -> bool:
         return not self.control.stopping.is_set() and all(slot.idle for slot in self.slots)
@@ -315,7 +326,9 @@ class Pool:
             for number, slot in enumerate(self.slots)
         ]
 
-    def _settled(self, outcome: Outcome, decision: Decision) -> None:
+    def _settled(self, item: Settlement) -> None:
+        self._books.statistics.note(item)
+        outcome, decision = item.outcome, item.decision
         with self._lock:
             key = outcome.ending.value
             self.tally.endings[key] = self.tally.endings.get(key, 0) + 1

@@ -84,7 +84,7 @@ class Slot:
         runner: Runner,
         control: Control,
         log: Log,
-        on_settled: Callable[[Outcome, Decision], None] = lambda outcome, decision: None,
+        on_settled: Callable[[Settlement], None] = lambda item: None,
     ) -> None:
         self.name, self.runner, self.state = name, runner, SlotState()
         self._queue, self._control, self._log, self._on_settled = queue, control, log, on_settled
@@ -304,7 +304,7 @@ class Slot:
                 for line in printed_lines(item.outcome.output):
                     self._say(item.lease, "job.output", line)
             self.state.jobs_done += not isinstance(item.decision, Release)
-            self._on_settled(item.outcome, item.decision)
+            self._on_settled(item)
 
     def _mind_the_start(self, outcome: Outcome) -> None:
         """PHP that does not start is asked for less and less often."""

@@ -18,13 +18,17 @@ final class Dashboard {
 	 * The scripts, each with those it needs first.
 	 */
 	const SCRIPTS = array(
-		'base'     => array( 'wp-element', 'wp-components', 'wp-api-fetch', 'wp-i18n', 'wp-a11y', 'wp-url' ),
-		'parts'    => array( 'base' ),
-		'charts'   => array( 'parts' ),
-		'overview' => array( 'charts' ),
-		'jobs'     => array( 'parts' ),
-		'job'      => array( 'parts' ),
-		'app'      => array( 'overview', 'jobs', 'job' ),
+		'base'       => array( 'wp-element', 'wp-components', 'wp-api-fetch', 'wp-i18n', 'wp-a11y', 'wp-url' ),
+		'parts'      => array( 'base' ),
+		'charts'     => array( 'parts' ),
+		'statistics' => array( 'charts' ),
+		'overview'   => array( 'statistics' ),
+		'jobs'       => array( 'parts' ),
+		'job'        => array( 'parts' ),
+		'batches'    => array( 'parts' ),
+		'queues'     => array( 'parts' ),
+		'log'        => array( 'parts' ),
+		'app'        => array( 'overview', 'jobs', 'job', 'batches', 'queues', 'log' ),
 	);
 
 	/**

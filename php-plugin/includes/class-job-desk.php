@@ -92,6 +92,7 @@ final class Job_Desk {
 			$now = Database::now();
 			$row = (int) $job->id;
 			if ( Database::run( "UPDATE {$jobs} SET status = 'cancelled', due_at = {$now}, finished_at = {$now}, unique_hash = NULL WHERE id = {$row} AND status IN ('queued', 'delayed')" ) ) {
+				Batch_Events::touch( $job->batch );
 				return 'cancelled';
 			}
 			// MySQL counts changed rows only: one that was asked before is found by the look.
@@ -145,6 +146,7 @@ final class Job_Desk {
 				throw new Wrong_State( self::refusal( 'delete', 'running' ) );
 			}
 			if ( Database::run( 'DELETE FROM ' . Schema::jobs() . ' WHERE id = ' . (int) $job->id . " AND status <> 'running'" ) ) {
+				Batch_Events::touch( in_array( $job->status, Job_View::FINISHED, true ) ? null : $job->batch );
 				return;
 			}
 		}
@@ -159,7 +161,7 @@ final class Job_Desk {
 	 * @throws No_Such_Job When there is none.
 	 */
 	private static function state( $id ) {
-		$rows = Database::rows( 'SELECT id, queue, status, priority, unique_key, lease_token, cancel_requested FROM ' . Schema::jobs() . ' WHERE id = ' . self::number( $id ) );
+		$rows = Database::rows( 'SELECT id, queue, status, priority, batch, unique_key, lease_token, cancel_requested FROM ' . Schema::jobs() . ' WHERE id = ' . self::number( $id ) );
 		if ( ! $rows ) {
 			throw self::missing( $id );
 		}

@@ -29,7 +29,7 @@ abstract class Rest_Routes extends \WP_REST_Controller {
 	 * All of them.
 	 */
 	public static function register_all() {
-		foreach ( array( new Rest_Overview(), new Rest_Jobs(), new Rest_Job_Actions() ) as $routes ) {
+		foreach ( array( new Rest_Overview(), new Rest_Jobs(), new Rest_Job_Actions(), new Rest_Queues(), new Rest_Watch() ) as $routes ) {
 			$routes->register_routes();
 		}
 	}

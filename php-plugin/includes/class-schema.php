@@ -18,7 +18,7 @@ final class Schema {
 	/**
 	 * Goes up with every change of the tables. The older Async Background Worker's last one was 17.
 	 */
-	const VERSION = 21;
+	const VERSION = 22;
 
 	/**
 	 * The network's option that holds the version of its tables; on a site that is no network, the site's.
@@ -127,7 +127,7 @@ final class Schema {
 	 * @throws Write_Failed When the database refuses.
 	 */
 	public static function remove() {
-		foreach ( array( self::jobs(), self::workers(), self::queues() ) as $table ) {
+		foreach ( array_keys( self::tables() ) as $table ) {
 			Database::run( "DROP TABLE IF EXISTS {$table}" );
 		}
 		delete_site_option( self::OPTION );
@@ -143,7 +143,7 @@ final class Schema {
 			self::jobs()    => array( self::job_columns(), self::job_indexes() ),
 			self::workers() => array( self::worker_columns(), array( 'PRIMARY' => 'PRIMARY KEY  (id)' ) ),
 			self::queues()  => array( self::queue_columns(), array( 'PRIMARY' => 'PRIMARY KEY  (queue)' ) ),
-		);
+		) + Kept_Tables::all();
 	}
 
 	/**

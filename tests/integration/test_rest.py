@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,8 +23,20 @@ ROUTES = [
     ("POST", "/jobs/1/run-next"),
     ("DELETE", "/jobs/1"),
     ("POST", "/jobs/bulk"),
+    ("GET", "/queues"),
+    ("POST", "/queues/pause"),
+    ("POST", "/queues/resume"),
+    ("POST", "/queues/purge"),
+    ("GET", "/batches"),
+    ("GET", "/batch"),
+    ("GET", "/statistics"),
+    ("GET", "/log"),
 ]
-BODIES: dict[str, Any] = {"/jobs/bulk": {"action": "delete", "ids": ["1"]}}
+BODIES: dict[str, Any] = {
+    "/jobs/bulk": {"action": "delete", "ids": ["1"]},
+    **{f"/queues/{action}": {"queue": "default"} for action in ("pause", "resume", "purge")},
+}
+QUERIES = {"/batch": {"batch": "b"}}
 
 
 @pytest.fixture(scope="module", params=["sqlite71", "maria61"])
@@ -48,6 +61,10 @@ def served(open_site: tuple[Site, Web]) -> Web:
 @pytest.fixture
 def admin(served: Web) -> Visitor:
     return served.log_in()
+
+
+def site_rows(served: Web, table: str) -> list[dict[str, Any]]:
+    return served.site.query(f"SELECT * FROM {served.site.table(table)}")
 
 
 def registered(admin: Visitor) -> set[tuple[str, str]]:
@@ -78,10 +95,13 @@ def test_nobody_else_may(served: Web, who: str) -> None:
     else:
         somebody = served.log_in(who, f"{who}-password")
     for method, route in ROUTES:
-        answer = somebody.rest(method, route, BODIES.get(route, {} if method == "POST" else None))
+        answer = somebody.rest(
+            method, route, BODIES.get(route, {} if method == "POST" else None), **QUERIES.get(route, {})
+        )
         assert answer.status == 403, (method, route, answer)
     row = served.site.job("1")
     assert (row["status"], row["cancel_requested"], row["priority"]) == ("queued", 0, 0)
+    assert site_rows(served, "bg_queues") == []
     for user in ("subscriber", "editor"):
         if who == user:
             page = somebody.ask("GET", "/wp-admin/tools.php?page=background-jobs")
@@ -178,3 +198,73 @@ def test_a_damaged_payload_is_shown_as_one(served: Web, admin: Visitor, payload:
     answer = admin.rest("GET", "/jobs/1")
     assert answer.status == 200
     assert '"cut": true' in json.dumps(answer.body["arguments"])
+
+
+def test_queues_are_paused_resumed_and_purged(served: Web, admin: Visitor) -> None:
+    site = served.site
+    kept = site.enqueue("strtoupper", "a", "Default")
+    name = 'que"ue <b>'
+    jobs = [site.enqueue("strtoupper", "a", name, delay=delay, batch="b") for delay in (0, 60)]
+    assert admin.rest("POST", "/queues/pause", {"queue": name}).body["paused"] is True
+    assert [(row["queue"], row["paused"]) for row in site_rows(served, "bg_queues")] == [(name, 1)]
+    told = {queue["queue"]: queue for queue in admin.rest("GET", "/queues").body["queues"]}
+    assert (told[name]["queued"]["number"], told[name]["delayed"]["number"], told[name]["paused"]) == (1, 1, True)
+    assert admin.rest("POST", "/queues/resume", {"queue": name}).body["paused"] is False
+    assert site_rows(served, "bg_queues")[0]["paused"] == 0
+    assert admin.rest("POST", "/queues/purge", {"queue": name}).body["deleted"] == len(jobs)
+    assert admin.rest("POST", "/queues/purge", {"queue": "default"}).body["deleted"] == 1
+    assert [row["id"] for row in site_rows(served, "bg_jobs")] == [int(kept)]
+    assert [row["is_open"] for row in site_rows(served, "bg_batches")] == [1]
+    site.query(f"DELETE FROM {site.table('bg_queues')}")
+
+
+def test_a_batch_is_counted_though_no_worker_has_seen_it(served: Web, admin: Visitor) -> None:
+    site = served.site
+    site.query(f"DELETE FROM {site.table('bg_batches')}")
+    for number in range(3):
+        site.enqueue("strtoupper", number, batch="<b>")
+    (batch,) = admin.rest("GET", "/batches").body["batches"]
+    assert (batch["batch"], batch["counts"]["queued"]["number"], batch["open"]) == ("<b>", 3, True)
+    assert admin.rest("GET", "/batch", batch="<b>").body == batch
+    assert admin.rest("GET", "/batch", batch="none").status == 404
+    listed = admin.rest("GET", "/jobs", batch="<b>", per_page="2").body
+    assert len(listed["jobs"]) == 2
+    assert len(admin.rest("GET", "/jobs", batch="<b>", cursor=listed["next"]).body["jobs"]) == 1
+
+
+def test_the_log_is_followed_from_its_end(served: Web, admin: Visitor, tmp_path: Path) -> None:
+    site, log = served.site, tmp_path / "worker.log"
+
+    def read(since: str | None = None) -> Any:
+        answer = admin.rest("GET", "/log", **({"since": since} if since else {}))
+        assert answer.status == 200
+        return answer.body
+
+    assert read()["available"] is False
+    site.configure(BACKGROUND_WORKER_LOG=str(log))
+    try:
+        assert read()["available"] is False
+        log.write_text("x" * 200_000 + "\n" + "first \x1b[31mred\x1b]0;title\x07 <script>\nhalf a li")
+        told = read()
+        assert told["lines"] == ["first red <script>"]
+        with log.open("a") as more:
+            more.write("ne\nand one\n")
+        told = read(told["at"])
+        assert (told["lines"], told["restarted"]) == (["half a line", "and one"], False)
+        assert read(told["at"])["lines"] == []
+        log.rename(tmp_path / "worker.log.1")
+        log.write_text("another file\n")
+        told = read(told["at"])
+        assert (told["lines"], told["restarted"]) == (["another file"], True)
+        log.write_text("cut\n")
+        assert read(told["at"])["lines"] == ["cut"]
+        with log.open("a") as more:
+            more.write("line of text\n" * 100_000)
+        told = read(told["at"])
+        assert told["skipped"] > 1_000_000
+        assert set(told["lines"]) == {"line of text"}
+        log.unlink()
+        log.mkdir()
+        assert read()["available"] is False
+    finally:
+        site.configure(BACKGROUND_WORKER_LOG=None)

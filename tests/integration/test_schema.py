@@ -218,7 +218,9 @@ def test_on_a_network_each_blog_s_old_table_moves_into_the_one(multisite: Site) 
     multisite.eval_php(OLDER_ROWS, url=second)
     assert "wp_2_bg_jobs" in _tables(multisite)
     multisite.wp("plugin", "activate", PLUGIN, "--network")
-    assert _tables(multisite) == {"wp_bg_jobs", "wp_bg_workers", "wp_bg_queues"}
+    assert _tables(multisite) == {
+        *("wp_bg_jobs", "wp_bg_workers", "wp_bg_queues", "wp_bg_statistics", "wp_bg_run_times", "wp_bg_batches")
+    }
     rows = _rows(multisite)
     assert [(row["blog_id"], row["attempts"], row["status"]) for row in rows] == [
         (blog, attempts, status)

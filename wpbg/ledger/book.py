@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 from wpbg.job import Status
 from wpbg.ledger import views
 from wpbg.ledger.jobs import CHUNK, JobDesk, NoSuchJob, Retried, row_id
+from wpbg.ledger.kept import KeptBooks
 from wpbg.ledger.views import View, Waiting
 from wpbg.queues.clock import Clock
 from wpbg.queues.connection import Row, open_database
 from wpbg.queues.records import dump, label
 from wpbg.queues.settings import DatabaseSettings
+from wpbg.statistics import Taken
 
 if TYPE_CHECKING:
     from wpbg.pool import WorkerRow
@@ -45,6 +47,7 @@ class Ledger:
         self._clock = clock
         self._outside = outside
         self._desk = JobDesk(self.database)
+        self._kept = KeptBooks(self.database)
         self._shown_since_ms: int | None = None
 
     def now_ms(self) -> int:
@@ -201,6 +204,18 @@ class Ledger:
             }
             for name, of_batch in newest
         ]
+
+    def record(self, taken: Taken) -> None:
+        """See `KeptBooks.record`."""
+        self._kept.record(taken, self.now_ms())
+
+    def touch_batches(self, batches: Sequence[str]) -> None:
+        """See `KeptBooks.touch`."""
+        self._kept.touch(batches, self.now_ms())
+
+    def close_batches(self, queue: str, quiet_ms: int) -> list[str]:
+        """See `KeptBooks.close_batches`."""
+        return self._kept.close_batches(queue, quiet_ms, self.now_ms)
 
     # Workers
 

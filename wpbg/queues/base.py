@@ -16,8 +16,9 @@ State changes::
 from __future__ import annotations
 
 import enum
+import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from wpbg.job import Lease, NewJob, Outcome, Progress
@@ -49,11 +50,12 @@ class Renewal:
 
 @dataclass(frozen=True)
 class Settlement:
-    """What is to be recorded of one lease."""
+    """What is to be recorded of one lease. `ended` is when its run did, in `time.monotonic`."""
 
     lease: Lease
     decision: Decision
     outcome: Outcome
+    ended: float = field(default_factory=time.monotonic, compare=False)
 
 
 @dataclass(frozen=True)

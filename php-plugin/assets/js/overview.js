@@ -60,7 +60,7 @@
 			h( Trouble, { error } ),
 			! data ? ! error && h( 'p', null, __( 'Loading…', 'background-worker' ) ) : h( Fragment, null,
 				h( Health, { health: data.health } ),
-				h( 'div', { className: 'bgw-charts' }, bgw.Statistics && h( bgw.Statistics ), h( Lengths, { title: __( 'Waiting jobs by queue', 'background-worker' ), rows: depth( data.queues ), empty: __( 'No queue has had a job yet.', 'background-worker' ) } ) ),
+				h( bgw.Statistics, null, h( Lengths, { title: __( 'Waiting jobs by queue', 'background-worker' ), rows: depth( data.queues ), empty: __( 'No queue has had a job yet.', 'background-worker' ) } ) ),
 				h( 'h3', null, __( 'Workers', 'background-worker' ) ),
 				h( Table, { label: __( 'Workers', 'background-worker' ), columns: WORKERS, rows: data.workers, rowKey: ( worker ) => worker.id, empty: __( 'No worker is running.', 'background-worker' ) } ),
 				h( 'p', { className: 'bgw-faint' }, bgw.sprintf( /* translators: 1: database, beanstalkd or gearman, 2: a version */ __( 'Queue server: %1$s. Plugin version %2$s.', 'background-worker' ), data.site.backend, data.site.plugin_version ) )

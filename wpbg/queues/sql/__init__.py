@@ -2,7 +2,7 @@
 
 A query starts with a line `-- name --`; comment lines under it say why it is as it is. Parameters
 are written `:name` in both dialects; a parameter that stands for a list is written `IN :name`.
-`{jobs}`, `{workers}` and `{queues}` are the site's tables.
+`{jobs}`, `{workers}`, `{queues}` and so on (`TABLES`) are the site's tables.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from wpbg.queues.settings import DatabaseSettings
 
 _HEAD = re.compile(r"(?:\n|^)-- ([a-z0-9_]+) --\n(?:--.*\n)*")
 PARAMETER = re.compile(r":([a-z_]+)")
+TABLES = ("jobs", "workers", "queues", "statistics", "run_times", "batches")
 
 
 @cache
@@ -31,7 +32,7 @@ def load(dialect: str) -> dict[str, str]:
 
 def for_site(settings: DatabaseSettings) -> dict[str, str]:
     """The queries of the site's dialect, with the site's table names in them."""
-    names = {f"{{{noun}}}": settings.table(f"bg_{noun}") for noun in ("jobs", "workers", "queues")}
+    names = {f"{{{noun}}}": settings.table(f"bg_{noun}") for noun in TABLES}
     filled = {}
     for query, text in load(settings.engine).items():
         for placeholder, table in names.items():

@@ -270,7 +270,7 @@ LIMIT :limit
 SELECT id FROM {jobs} WHERE external_id = :external_id
 
 -- job_state --
-SELECT id, queue, status, unique_key, lease_token, cancel_requested FROM {jobs} WHERE id = :id
+SELECT id, queue, status, batch, unique_key, lease_token, cancel_requested FROM {jobs} WHERE id = :id
 
 -- job_states --
 -- Of many jobs at once, without their large columns.
@@ -355,3 +355,53 @@ DELETE FROM {workers} WHERE heartbeat_at < :before
 SELECT batch, status, COUNT(*) AS jobs, MIN(id) AS first_id FROM {jobs}
 WHERE batch IS NOT NULL AND (:batch IS NULL OR batch = :batch)
 GROUP BY batch, status
+
+-- ═══ Statistics, and batches as wholes ═══
+
+-- add_statistics --
+INSERT INTO {statistics} (span, starts_at, queue, completed, failed, retried, waits, waited_ms, waited_most_ms)
+VALUES (:span, :starts_at, :queue, :completed, :failed, :retried, :waits, :waited_ms, :waited_most_ms)
+ON DUPLICATE KEY UPDATE completed = completed + :completed, failed = failed + :failed,
+    retried = retried + :retried, waits = waits + :waits, waited_ms = waited_ms + :waited_ms,
+    waited_most_ms = GREATEST(waited_most_ms, :waited_most_ms)
+
+-- add_run_times --
+INSERT INTO {run_times} (starts_at, callback, bucket, runs) VALUES (:starts_at, :callback, :bucket, :runs)
+ON DUPLICATE KEY UPDATE runs = runs + :runs
+
+-- prune_statistics --
+DELETE FROM {statistics} WHERE span = :span AND starts_at < :before
+
+-- prune_run_times --
+DELETE FROM {run_times} WHERE starts_at < :before
+
+-- touch_batch --
+-- A job of it was settled at `at`. A batch that was done by then and has jobs again is done a second time later.
+INSERT INTO {batches} (batch, is_open, first_at, touched_at) VALUES (:batch, 1, :at, :at)
+ON DUPLICATE KEY UPDATE first_at = CASE WHEN is_open = 0 AND closed_at < :at THEN :at ELSE first_at END,
+    rate = CASE WHEN is_open = 0 AND closed_at < :at THEN 0 ELSE rate END, touched_at = GREATEST(touched_at, :at),
+    is_open = CASE WHEN closed_at >= :at THEN is_open ELSE 1 END
+
+-- open_batches --
+SELECT batch, first_at, touched_at, closed_at, counted_at, cost_ms, rate, completed, failed, cancelled
+FROM {batches} WHERE is_open = 1 ORDER BY touched_at DESC LIMIT :limit
+
+-- batch_counts --
+-- From the index alone.
+SELECT status, COUNT(*) AS jobs FROM {jobs} FORCE INDEX (batch) WHERE batch = :batch GROUP BY status
+
+-- batch_blog --
+SELECT blog_id FROM {jobs} FORCE INDEX (batch) WHERE batch = :batch LIMIT 1
+
+-- count_batch --
+UPDATE {batches} SET counted_at = :now, cost_ms = :cost_ms, rate = :rate, queued = :queued, waiting_delayed = :waiting_delayed,
+    running = :running, completed = :completed, failed = :failed, cancelled = :cancelled
+WHERE batch = :batch
+
+-- close_batch --
+-- Of several workers that see its end, one gets it; none when a job of it has been settled or touched since.
+UPDATE {batches} SET is_open = 0, closed_at = :now
+WHERE batch = :batch AND is_open = 1 AND touched_at = :touched_at
+
+-- prune_batches --
+DELETE FROM {batches} WHERE is_open = 0 AND touched_at < :before
