@@ -7,7 +7,7 @@
 	const { h, __, number } = bgw;
 	const WIDTH = 600;
 	const HEIGHT = 140;
-	const LEFT = 44;
+	const LEFT = 56;
 	const BOTTOM = 18;
 
 	/** A round number at or above the largest value. */
@@ -68,7 +68,7 @@
 			{ className: 'bgw-chart' },
 			h( 'figcaption', null, h( 'strong', null, title ) ),
 			rows.length ? h( 'ul', { className: 'bgw-lengths' }, rows.map( ( row ) => h( 'li', { key: row.name },
-				h( 'span', { className: 'bgw-lengths-name' }, row.name ),
+				h( 'span', { className: 'bgw-lengths-name', title: row.name }, row.name ),
 				h( 'span', { className: 'bgw-lengths-bar', 'aria-hidden': true }, h( 'span', { style: { width: 100 * row.value / most + '%' } } ) ),
 				h( 'span', { className: 'bgw-lengths-text' }, row.text )
 			) ) ) : h( 'p', { className: 'bgw-empty' }, empty || __( 'Nothing yet.', 'background-worker' ) )

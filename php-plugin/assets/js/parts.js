@@ -109,7 +109,7 @@
 		}
 		return h(
 			'table',
-			{ className: 'wp-list-table widefat striped bgw-table', role: 'table', 'aria-label': label },
+			{ className: 'widefat striped bgw-table', role: 'table', 'aria-label': label },
 			h( 'thead', { role: 'rowgroup' }, h( 'tr', { role: 'row' }, columns.map( ( column ) =>
 				h( 'th', { key: column.key, scope: 'col', role: 'columnheader', className: column.className, 'aria-sort': column.sort }, column.title )
 			) ) ),
