@@ -86,6 +86,9 @@ class Database(ABC):
     def _execute_many(self, name: str, many: Sequence[dict[str, Any]]) -> list[int]:
         return [self._execute(name, params)[1] for params in many]
 
+    def _insert_many(self, name: str, many: Sequence[dict[str, Any]]) -> None:
+        self._execute_many(name, many)
+
     @abstractmethod
     def _begin(self) -> None: ...
 
@@ -126,6 +129,11 @@ class Database(ABC):
     def changes(self, name: str, /, many: Sequence[dict[str, Any]]) -> list[int]:
         """`change` with each of these parameters, inside `atomically`: in few messages, where that is worth it."""
         return self._guarded(lambda: self._execute_many(name, many)) if many else []
+
+    def insert_many(self, name: str, /, many: Sequence[dict[str, Any]]) -> None:
+        """An insertion of many rows, inside `atomically`: one statement of many rows, where that is worth it."""
+        if many:
+            self._guarded(lambda: self._insert_many(name, many))
 
     def insert(self, name: str, /, **params: Any) -> int:
         """The id of the row that a statement inserted."""

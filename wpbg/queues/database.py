@@ -123,13 +123,19 @@ class DatabaseQueue:
         token = self._chance.getrandbits(48) + 2  # Tells our rows from those of an earlier delivery.
         rows = [adopted_row(envelope, claim, token, begins=not number) for number, envelope in enumerate(envelopes)]
 
-        def store() -> list[Row]:
-            written = self.database.changes("adopt", rows)
-            known = [row for row, new in zip(rows, written, strict=True) if not new]
-            self.database.changes("fill", [{name: row[name] for name in FILLED} for row in known])
-            return self.database.rows("adopted", external_ids=[row["external_id"] for row in rows], token=token)
+        written = {row["external_id"]: row for row in rows}
 
-        return [claim.lease(row, before=False) for row in self.database.atomically(store)]
+        def store() -> list[Row]:
+            self.database.insert_many("adopt", rows)
+            ours = self.database.rows("adopted", external_ids=list(written), token=token)
+            new = {row["external_id"] for row in ours}
+            known = [row for row in rows if row["external_id"] not in new]
+            self.database.changes("fill", [{name: row[name] for name in FILLED} for row in known])
+            return ours
+
+        new = {"attempts": 1, "lease_token": token}
+        ours = self.database.atomically(store)
+        return [claim.lease({**written[row["external_id"]], **new, "id": row["id"]}, before=False) for row in ours]
 
     def set_aside(self, queue: str, body: bytes, kind: str, why: str) -> str:
         """Keep a body that must not be run, as a failed job; its id. Not even a retry can have it unserialized."""

@@ -187,9 +187,9 @@ class MySQL(Database):
             self._used = time.monotonic()
             return rows, matched, inserted
 
-    def _written(self, cursor: DictCursor, name: str, params: dict[str, Any]) -> str:
-        """The statement with its parameters. Raises `TooLarge`."""
-        statement: str = cursor.mogrify(self._statements[name], params)
+    def _written(self, cursor: DictCursor, name: str, params: dict[str, Any], part: str | None = None) -> str:
+        """The statement, or a part of it, with its parameters. Raises `TooLarge`."""
+        statement: str = cursor.mogrify(part or self._statements[name], params)
         # The server would answer a longer one by closing the connection, without a word.
         size = len(statement)  # All but a few labels are one byte a character.
         if size >= self._packet - 4096:
@@ -215,6 +215,21 @@ class MySQL(Database):
             matched += self._send(cursor, waiting)
             self._used = time.monotonic()
         return matched
+
+    def _insert_many(self, name: str, many: Sequence[dict[str, Any]]) -> None:
+        assert self._connection is not None
+        head, values, row = self._statements[name].rpartition("VALUES ")
+        head += values
+        waiting: list[str] = []
+        with self._connection.cursor() as cursor:
+            for params in many:
+                written = self._written(cursor, name, params, row)
+                if len(head) + sum(map(len, waiting)) + len(written) >= min(MESSAGE, self._packet - 4096):
+                    self._send(cursor, [head + ",".join(waiting)] if waiting else [])
+                    waiting = []
+                waiting.append(written)
+            self._send(cursor, [head + ",".join(waiting)])
+            self._used = time.monotonic()
 
     def _send(self, cursor: DictCursor, statements: Sequence[str]) -> list[int]:
         """Run statements that give no rows, in one message; how many rows each matched."""

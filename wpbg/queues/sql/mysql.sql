@@ -59,9 +59,9 @@ VALUES (:external_id, :queue, :payload, 1, 'running', :priority, :max_attempts, 
     :until, :started_at, :token, :worker, :blog_id, :batch, :callback)
 
 -- adopted --
-SELECT id, queue, payload, attempts, max_attempts, backoff, timeout, priority, blog_id, batch, callback, lease_token,
-    available_at
-FROM {jobs} WHERE external_id IN :external_ids AND status = 'running' AND lease_token = :token
+-- Which of them are ours now, in the order of their numbers.
+SELECT id, external_id FROM {jobs}
+WHERE external_id IN :external_ids AND status = 'running' AND lease_token = :token
 ORDER BY id
 
 -- cancel_outside --
