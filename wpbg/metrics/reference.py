@@ -2,16 +2,37 @@
 
 from __future__ import annotations
 
-from prometheus_client.core import GaugeMetricFamily, Metric
+from dataclasses import dataclass
+
+from prometheus_client.metrics import MetricWrapperBase
 
 from wpbg.metrics.instruments import Instruments
 from wpbg.metrics.site_view import GAUGES, WORKER_INFO
 
 
-def families() -> list[Metric]:
-    """Name, kind and meaning of each, in the order in which they are served."""
+@dataclass(frozen=True)
+class Family:
+    """A metric as it is told of."""
+
+    name: str
+    type: str
+    documentation: str
+    labels_known: tuple[str, ...] = ()
+
+
+def families() -> list[Family]:
+    """Every metric of ours and of the client library, in the order in which they are served."""
+    instruments = Instruments()
+    labels = {
+        metric._name: tuple(metric._labelnames)
+        for metric in vars(instruments).values()
+        if isinstance(metric, MetricWrapperBase)
+    }
     return [
-        *Instruments().registry.collect(),
-        Metric(WORKER_INFO[0], WORKER_INFO[1], "info"),
-        *(GaugeMetricFamily(name, text, labels=labels) for name, (text, labels) in GAUGES.items()),
+        *(
+            Family(metric.name, metric.type, metric.documentation, labels.get(metric.name, ()))
+            for metric in instruments.registry.collect()
+        ),
+        Family(WORKER_INFO[0], "info", WORKER_INFO[1], ("name", "version", "mode", "queues")),
+        *(Family(name, "gauge", text, names) for name, (text, names) in GAUGES.items()),
     ]
