@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
 from typing import Any
 
@@ -63,6 +63,23 @@ def waiting_outside(site: Site) -> Callable[[str], Waiting | None]:
     """Asks the site's broker, if it has one, for a job that is not in the table yet; see `outside_of`."""
     make = lane_maker(site)
     return (lambda job_id: None) if make is None else outside_of(make, seal_of(site))
+
+
+def waiting_in_broker(site: Site) -> Callable[[Sequence[str]], dict[str, int]]:
+    """How many jobs of these queues, and of the site's own, wait in its broker; nothing where that is away."""
+    make = lane_maker(site)
+    own = str(site.constants.get("ABW_QUEUE_NAME") or "default")
+
+    def count(queues: Sequence[str]) -> dict[str, int]:
+        if make is None:
+            return {}
+        found: dict[str, int] = {}
+        with contextlib.suppress(QueueUnreachable), contextlib.closing(make()) as lane:
+            for queue in {*queues, own}:
+                found[queue] = lane.waiting([queue])
+        return {queue: waiting for queue, waiting in found.items() if waiting > 0}
+
+    return count
 
 
 def outside_of(make: Callable[[], Lane], seal: Seal) -> Callable[[str], Waiting | None]:

@@ -133,6 +133,24 @@ def test_a_job_that_failed_runs_again_from_the_command_line(two: tuple[Site, Sit
     assert (done["id"], done["status"], done["result"]) == (job, "completed", 5)
 
 
+def test_what_waits_in_the_broker_is_counted(two: tuple[Site, Site], broker: Broker) -> None:
+    site, _ = two
+
+    def counted() -> dict[str, int]:
+        told = json.loads(site.wpbg("status", "--format", "json", check=True).stdout)
+        return {queue["queue"]: queue["queued"] for queue in told["queues"]}
+
+    assert counted() == {}
+    site.enqueue("leaves_a_trace", 1)
+    site.enqueue("leaves_a_trace", 2)
+    assert counted() == {"default": 2}
+    broker.server.freeze()
+    assert counted() == {}, "it says nothing; the status does"
+    broker.server.thaw()
+    work(site)
+    assert counted() == {"default": 0}
+
+
 def test_a_job_that_waits_in_the_broker_can_be_cancelled(two: tuple[Site, Site], broker: Broker) -> None:
     site, _ = two
     job, other = site.enqueue("leaves_a_trace", 1), site.enqueue("leaves_a_trace", 2)

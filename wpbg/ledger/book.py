@@ -33,7 +33,7 @@ class Ledger:
 
     Everything that goes wrong with the server is a `QueueUnreachable`; the next call connects
     anew. `clock` replaces the database's own. `outside` is asked for jobs that are not in the
-    tables yet: those that wait in a broker.
+    tables yet: those that wait in a broker; `in_broker` for how many wait there, by queue.
     """
 
     def __init__(
@@ -42,10 +42,11 @@ class Ledger:
         *,
         clock: Clock | None = None,
         outside: Callable[[str], Waiting | None] = lambda job_id: None,
+        in_broker: Callable[[Sequence[str]], dict[str, int]] = lambda queues: {},
     ) -> None:
         self.database = open_database(settings)
         self._clock = clock
-        self._outside = outside
+        self._outside, self._in_broker = outside, in_broker
         self._desk = JobDesk(self.database)
         self._kept = KeptBooks(self.database)
         self._shown_since_ms: int | None = None
@@ -147,7 +148,7 @@ class Ledger:
     def queues(self) -> list[View]:
         """Every queue that has, or had, jobs or was paused: counts, how long the oldest waits, whether it is paused.
 
-        `oldest_queued_seconds` is None where nothing waits.
+        `oldest_queued_seconds` is None where nothing waits in the table.
         """
         now = self.now_ms()
         paused = {row["queue"]: bool(row["paused"]) for row in self.database.rows("queue_rows")}
@@ -162,6 +163,9 @@ class Ledger:
                 since = self.database.rows("oldest", queue=queue, priority=row["priority"])[0]["since"]
                 if since is not None:
                     oldest[queue] = min(oldest.get(queue, int(since)), int(since))
+        for queue, waiting in self._in_broker(sorted(counts)).items():
+            of_queue = counts.setdefault(queue, {})
+            of_queue[Status.QUEUED.value] = of_queue.get(Status.QUEUED.value, 0) + waiting
         return [
             {
                 "queue": queue,
