@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import shlex
 from pathlib import Path
 from types import ModuleType
 
@@ -73,13 +74,13 @@ def test_commands_are_found_in_the_pages() -> None:
 def test_every_command_of_the_pages_is_one(page: Path) -> None:
     """Each names a command that there is, with options that it has."""
     for text in commands_in(page):
-        words = re.split(r"\s+(?:>|\||&&)\s*", text)[0].split()[1:]
+        words = shlex.split(re.split(r"\s+(?:>|\||&&)\s*", text)[0].replace("\\|", "|"))[1:]
         command: click.Command = cli
         context = click.Context(cli, info_name="wpbg")
         while words and isinstance(command, click.Group):
             if words[0] == "COMMAND":
                 break
-            names = words[0].replace("\\|", "|").split("|")
+            names = words[0].split("|")
             found = [command.get_command(context, name) for name in names]
             assert all(found), f"{page.name}: {text}"
             command, words = found[0] or command, words[1:]
@@ -115,6 +116,6 @@ def test_every_event_and_metric_that_the_pages_name_is_there() -> None:
     for page in PAGES:
         text = page.read_text(encoding="utf-8")
         for name in re.findall(r"`((?:job|worker|php|lane|queue|log|lease|opcache|metrics)\.[a-z_]+)`", text):
-            assert f"`{name}`" in reference or name.endswith((".log", ".php")), f"{page.name}: {name}"
+            assert f"`{name}`" in reference or name.endswith((".log", ".php", ".py")), f"{page.name}: {name}"
         for name in re.findall(r"\b(wpbg_[a-z_]+)\b", text):
             assert name.removesuffix("_bucket") in reference, f"{page.name}: {name}"
