@@ -33,8 +33,9 @@ class MariaDB:
     user = "wp"
     password = "pw'\"\\ $x"  # what people's passwords look like
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, durable: bool = False) -> None:
         self.folder = folder
+        self.durable = durable
         self.data = folder / "data"
         self.socket = folder / "s.sock"
         self.log = folder / "error.log"
@@ -83,8 +84,9 @@ class MariaDB:
                 f"--tmpdir={self.folder}",
                 "--max-connections=300",
                 "--innodb-buffer-pool-size=64M",
-                # The data dies with the test run: no need to wait for the disk at each commit.
-                "--innodb-flush-log-at-trx-commit=0",
+                # The data dies with the test run: no need to wait for the disk at each commit. `durable`: what was
+                # committed is there after `kill`; the machine itself does not crash.
+                f"--innodb-flush-log-at-trx-commit={2 if self.durable else 0}",
                 "--innodb-doublewrite=0",
                 *self._as,
             ],

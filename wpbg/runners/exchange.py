@@ -164,6 +164,11 @@ class Run:
         except ChannelBroken as error:
             self._broken = self._broken or error.message
             self._process.kill()
+        except (TypeError, ValueError, OverflowError) as error:
+            self._broken = (
+                self._broken or f"The bridge sent a message with something else in it than was agreed: {error}"
+            )
+            self._process.kill()
 
     def _handle(self, event: wire.Event) -> None:
         if isinstance(event, wire.Printed):

@@ -136,8 +136,9 @@ class FrameReader:
             self._type, self._parts, self._size = kind, [], 0
         if self._parts is None or kind != self._type:
             raise ChannelBroken("The bridge sent the rest of a message without its beginning.")
-        self._parts.append(piece)
-        self._size += len(piece)
+        if piece:  # Any number of empty ones is nothing.
+            self._parts.append(piece)
+            self._size += len(piece)
         if self._size > MAX_MESSAGE:
             raise ChannelBroken(f"The bridge sent a message of more than {MAX_MESSAGE} bytes.")
         if flags & LAST:

@@ -1,0 +1,187 @@
+"""What a trial happens to: a site, its servers, its workers, and somebody who starts the workers again."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import signal
+import sqlite3
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pymysql
+
+from tests.chaos.cable import Cable
+from tests.support.beanstalkd import Beanstalkd
+from tests.support.gearmand import Gearmand
+from tests.support.mariadb import MariaDB
+from tests.support.process import WorkerProcess
+from tests.support.site import Site
+from tests.support.sites import Sites
+
+PHP = Path(__file__).parent / "php"
+LEASE = 3.0
+"""Seconds. Short, so that a trial need not wait long for what was abandoned."""
+WORKERS = 2
+SLOTS = 2
+
+BACKENDS = ("mariadb", "sqlite", "beanstalkd", "gearmand")
+"""The brokers persist: beanstalkd -b, gearmand -q MySQL. Behind them is MariaDB."""
+
+FAKETIME = (
+    "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1",
+    "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1",
+)
+
+
+class Bench:
+    """A site on one backend with two workers of two slots each. `close` ends all of it."""
+
+    def __init__(self, folder: Path, backend: str, lifetime: str) -> None:
+        self.folder, self.backend, self.lifetime = folder, backend, lifetime
+        self.stack = ExitStack()
+        self.sites = Sites(folder / "sites")
+        self.stack.callback(self.sites.close_all)
+        self.server: MariaDB | None = None
+        self.broker: Beanstalkd | Gearmand | None = None
+        self.cable: Cable | None = None
+        self.small_disk = self._small_disk()
+        self.clock = folder / "clock"
+        self.move_clock(0)
+        self.faketime = next((Path(path) for path in FAKETIME if Path(path).exists()), None)
+        self.site = self._site()
+        self._make_table()
+        self._workers: list[WorkerProcess] = []
+        self._supervised = True
+        self.log: list[str] = []
+        self._supervisor = threading.Thread(target=self._supervise, daemon=True)
+
+    def _site(self) -> Site:
+        if self.backend == "sqlite":
+            site = self.sites.clone("sqlite71")
+        else:
+            self.server = MariaDB(self.folder / "mariadb", durable=True)
+            self.stack.callback(self.server.stop)
+            site = self.sites.clone("maria71", server=self.server)
+            self.cable = Cable((self.server.host, self.server.port))
+            self.stack.callback(self.cable.close)
+            site.configure(DB_HOST=f"{self.cable.host}:{self.cable.port}")
+        constants: dict[str, Any] = {"BACKGROUND_WORKER_LOG": str(self.small_disk / "worker.log")}
+        self.broker = self._broker()
+        if isinstance(self.broker, Beanstalkd):
+            constants.update(ABW_BACKEND="beanstalkd", ABW_BEANSTALKD=self.broker.address)
+        site.configure(**constants)
+        code = (PHP / "chaos.php").read_text()
+        if isinstance(self.broker, Gearmand):
+            code += f"\n$GLOBALS['gearman_servers'] = array( '{self.broker.address}' );\n"
+            site.configure(ABW_BACKEND="gearman")
+        site.mu_plugin("chaos", code)
+        return site
+
+    def _broker(self) -> Beanstalkd | Gearmand | None:
+        broker: Beanstalkd | Gearmand
+        if self.backend == "beanstalkd":
+            broker = Beanstalkd(self.folder / "binlog", ["-f", "0"])
+        elif self.backend == "gearmand":
+            assert self.server is not None
+            self.server.execute("CREATE DATABASE gearman")
+            options = ["--queue-type=MySQL", f"--mysql-host={self.server.host}", f"--mysql-port={self.server.port}"]
+            options += [f"--mysql-user={self.server.user}", f"--mysql-password={self.server.password}"]
+            broker = Gearmand(self.folder / "gearmand", [*options, "--mysql-db=gearman", "--mysql-table=queue"])
+        else:
+            return None
+        broker.start()
+        self.stack.callback(broker.stop)
+        return broker
+
+    def _small_disk(self) -> Path:
+        """A disk of 64 MB for log and caches, where this machine lets us have one; else a plain folder."""
+        disk = self.folder / "disk"
+        disk.mkdir(parents=True)
+        mount = ["mount", "-t", "tmpfs", "-o", "size=64m,mode=700", "tmpfs", str(disk)]
+        self.disk_is_small = subprocess.run(mount, capture_output=True).returncode == 0
+        if self.disk_is_small:
+            self.stack.callback(subprocess.run, ["umount", "--lazy", str(disk)], capture_output=True)
+        return disk
+
+    def _make_table(self) -> None:
+        kind = "INTEGER" if self.server is None else "BIGINT"
+        self.site.query(f"CREATE TABLE {self.site.prefix}chaos_ran (n {kind}, attempt {kind}, at {kind})")
+
+    # -- workers ----------------------------------------------------------------------------------------------
+
+    def start_workers(self) -> None:
+        self._workers = [self._start_worker() for _ in range(WORKERS)]
+        self._supervisor.start()
+
+    def _start_worker(self) -> WorkerProcess:
+        env = {"WPBG_CACHE_DIR": str(self.small_disk / "cache")}
+        if self.faketime:
+            env |= {"LD_PRELOAD": str(self.faketime), "FAKETIME_TIMESTAMP_FILE": str(self.clock)}
+            env |= {"FAKETIME_NO_CACHE": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1", "DONT_FAKE_MONOTONIC": "1"}
+        flags = ["--mode", self.lifetime, "--concurrency", str(SLOTS), "--lease", str(LEASE), "--grace", "10"]
+        return self.site.start_wpbg("listen", *flags, env=env)
+
+    def _supervise(self) -> None:
+        """As supervisord does it: what has ended is started again."""
+        while self._supervised:
+            for number, worker in enumerate(self._workers):
+                if worker.returncode is not None and self._supervised:
+                    self.log += worker.lines[-200:]
+                    self._workers[number] = self._start_worker()
+            time.sleep(0.2)
+
+    def workers(self) -> list[WorkerProcess]:
+        return [worker for worker in self._workers if worker.returncode is None]
+
+    def php(self) -> list[int]:
+        """The PHP processes of the workers; not the one that puts jobs into the queue."""
+        mark, found = f"WPBG_TEST_SITE={self.site.path}".encode(), []
+        for folder in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                environ = (folder / "environ").read_bytes().split(b"\0")
+                ours = mark in environ and b"CHAOS_ENQUEUES=1" not in environ
+                if ours and (folder / "exe").readlink().name.startswith("php"):
+                    found.append(int(folder.name))
+        return found
+
+    def move_clock(self, seconds: int) -> None:
+        new = self.clock.with_suffix(".new")
+        new.write_text(f"{seconds:+d}\n")
+        new.replace(self.clock)
+
+    # -- what is there ----------------------------------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def looking(self) -> Iterator[None]:
+        """A server that is down has nothing to tell."""
+        with contextlib.suppress(pymysql.Error, sqlite3.Error, OSError):
+            yield
+
+    def rows(self, sql: str) -> list[dict[str, Any]] | None:
+        """What the tables hold, past cable and worker; None while nobody can say."""
+        with self.looking():
+            return self.site.query(sql)
+        return None
+
+    def close(self) -> None:
+        self._supervised = False
+        if self._supervisor.ident:
+            self._supervisor.join(5)
+        for worker in self._workers:
+            with contextlib.suppress(ProcessLookupError):
+                worker.send_signal(signal.SIGCONT)
+            worker.terminate()
+        for worker in self._workers:
+            with contextlib.suppress(AssertionError):
+                worker.wait(20)
+            self.log += worker.lines
+        if self.server:
+            self.server.start()
+        self.stack.close()
+        shutil.rmtree(self.folder, ignore_errors=True)

@@ -1,0 +1,27 @@
+"""A short trial on each backend; `script/chaos` has the long ones."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.trial import trial
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(
+    ("backend", "lifetime"),
+    [("mariadb", "fork"), ("sqlite", "loop"), ("beanstalkd", "loop"), ("gearmand", "fork")],
+)
+def test_nothing_is_lost(backend: str, lifetime: str, tmp_path: Path) -> None:
+    try:
+        result = trial(tmp_path, backend, lifetime, jobs=150, faults=8, seed=7)
+    finally:
+        shutil.rmtree(tmp_path, ignore_errors=True)
+    log = "\n".join(result.log)
+    assert result.jobs > 0, log
+    assert result.faults.total() == 8
+    assert (result.lost, result.stuck, result.failed) == ([], 0, 0), log
+    assert result.unexplained == [], log
