@@ -162,9 +162,9 @@ def test_progress_is_shown(site: Site) -> None:
 
 
 def test_list_filters_in_every_format(site: Site) -> None:
-    one = site.enqueue("says_hello", queue="mail", batch="b")
+    one = site.enqueue("says_hello", queue="mail")
     two = site.enqueue("is_nasty", max_attempts=1, queue="mail")
-    three = site.enqueue("says_hello", delay=3600)
+    three = site.enqueue("says_hello", delay=3600, batch="b")
     work(site, "--queue", "mail")
 
     def ids(*args: str) -> list[str]:
@@ -177,7 +177,7 @@ def test_list_filters_in_every_format(site: Site) -> None:
     assert ids("--status", "failed") == [two]
     assert ids("--queue", "mail") == [two, one]
     assert ids("--callback", "says_hello") == [three, one]
-    assert ids("--batch", "b") == [one]
+    assert ids("--batch", "b") == [three]
     assert ids("--limit", "1") == [three]
     assert ids("--queue", "none") == []
     rows = list(csv.DictReader(io.StringIO(site.wpbg("jobs", "list", "--format", "csv", check=True).stdout)))
