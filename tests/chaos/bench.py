@@ -110,8 +110,11 @@ class Bench:
         return disk
 
     def _make_table(self) -> None:
-        kind = "INTEGER" if self.server is None else "BIGINT"
-        self.site.query(f"CREATE TABLE {self.site.prefix}chaos_ran (n {kind}, attempt {kind}, at {kind})")
+        # Through WordPress: the SQLite drop-in only knows tables that it has made itself.
+        self.site.eval_php(
+            "global $wpdb;"
+            '$wpdb->query( "CREATE TABLE {$wpdb->base_prefix}chaos_ran (n BIGINT, attempt BIGINT, at BIGINT)" );'
+        )
 
     # -- workers ----------------------------------------------------------------------------------------------
 
