@@ -34,3 +34,8 @@ foreach ( $background_worker_blogs as $background_worker_blog ) {
 		restore_current_blog();
 	}
 }
+
+delete_site_option( 'background_worker_alerted' );
+delete_site_transient( 'background_worker_stuck' );
+delete_site_transient( 'background_worker_broker' );
+wp_clear_scheduled_hook( 'background_worker_alert' );

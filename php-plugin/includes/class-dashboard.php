@@ -36,6 +36,8 @@ final class Dashboard {
 	 */
 	public static function watch() {
 		add_action( 'rest_api_init', array( Rest_Routes::class, 'register_all' ) );
+		Site_Health::watch();
+		Alerts::watch();
 		add_action( 'admin_menu', array( __CLASS__, 'add_page' ) );
 		add_action( 'network_admin_menu', array( __CLASS__, 'add_network_page' ) );
 		add_filter( 'plugin_action_links_' . plugin_basename( BACKGROUND_WORKER_FILE ), array( __CLASS__, 'links' ) );

@@ -8,7 +8,8 @@
 	const WIDTH = 600;
 	const HEIGHT = 140;
 	const LEFT = 56;
-	const BOTTOM = 18;
+	const BOTTOM = 20;
+	const TOP = 14;
 
 	/** A round number at or above the largest value. */
 	function top( most ) {
@@ -26,8 +27,8 @@
 		const words = say || number;
 		const most = top( Math.max( 1, ...points.map( ( point ) => series.reduce( ( sum, one ) => sum + ( point[ one.key ] || 0 ), 0 ) ) ) );
 		const step = ( WIDTH - LEFT ) / Math.max( 1, points.length );
-		const height = HEIGHT - BOTTOM - 6;
-		const y = ( value ) => 6 + height * ( 1 - value / most );
+		const height = HEIGHT - BOTTOM - TOP;
+		const y = ( value ) => TOP + height * ( 1 - value / most );
 		const clock = ( at ) => new Date( at ).toLocaleTimeString( [], { hour: '2-digit', minute: '2-digit' } );
 		const bars = [];
 		points.forEach( ( point, place ) => {
