@@ -36,6 +36,12 @@ final class Alerts {
 		add_action( self::EVENT, array( __CLASS__, 'mail' ) );
 		add_filter( 'cron_schedules', array( __CLASS__, 'schedules' ) ); // phpcs:ignore WordPress.WP.CronInterval -- The look is three short queries.
 		add_action( 'init', array( __CLASS__, 'schedule' ) );
+		register_deactivation_hook(
+			BACKGROUND_WORKER_FILE,
+			static function () {
+				wp_clear_scheduled_hook( self::EVENT );
+			}
+		);
 	}
 
 	/**

@@ -18,6 +18,11 @@ final class Batches {
 	const UNSEEN = 100;
 
 	/**
+	 * Where the counting of a batch ends here, for each status.
+	 */
+	const MOST = 1000;
+
+	/**
 	 * A page of them, the last touched first; before all, those that no worker has seen.
 	 *
 	 * @param int|null $before Only those touched before: milliseconds since 1970.
@@ -77,7 +82,7 @@ final class Batches {
 		return array(
 			'batch'        => Job_View::text( $row->batch ),
 			'open'         => (bool) $row->is_open,
-			'counts'       => self::exactly( $counts ),
+			'counts'       => self::cut_at( $counts, PHP_INT_MAX ),
 			'total'        => Counts::of( array_sum( $counts ), PHP_INT_MAX ),
 			'rate'         => $rate,
 			'seconds_left' => $rate > 0 && $left > 0 ? (int) ceil( $left / $rate ) : null,
@@ -88,15 +93,16 @@ final class Batches {
 	}
 
 	/**
-	 * Counts that no bound has cut.
+	 * Counts as they are told.
 	 *
 	 * @param int[] $counts By status.
+	 * @param int   $most   Where counting ended.
 	 * @return array[]
 	 */
-	private static function exactly( array $counts ) {
+	private static function cut_at( array $counts, $most ) {
 		return array_map(
-			static function ( $number ) {
-				return Counts::of( $number, PHP_INT_MAX );
+			static function ( $number ) use ( $most ) {
+				return Counts::of( $number, $most );
 			},
 			$counts
 		);
@@ -112,9 +118,9 @@ final class Batches {
 		$name  = Database::literal( $batch );
 		$found = array();
 		foreach ( Job_View::STATUSES as $status ) {
-			$found[] = Counts::bounded( "FORCE INDEX (batch) WHERE batch = {$name} AND status = '{$status}'", Counts::MOST ) . " AS `{$status}`";
+			$found[] = Counts::bounded( "FORCE INDEX (batch) WHERE batch = {$name} AND status = '{$status}'", self::MOST ) . " AS `{$status}`";
 		}
-		$counts = array_map( array( Counts::class, 'of' ), (array) Database::rows( 'SELECT ' . implode( ', ', $found ) )[0] );
+		$counts = self::cut_at( (array) Database::rows( 'SELECT ' . implode( ', ', $found ) )[0], self::MOST );
 		$total  = array_sum( array_column( $counts, 'number' ) );
 		return array(
 			'batch'        => Job_View::text( $batch ),

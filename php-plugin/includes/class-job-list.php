@@ -14,9 +14,10 @@ namespace Background_Worker;
 final class Job_List {
 
 	/**
-	 * Rows that one request of a search looks at.
+	 * Rows that one request of a search looks at: those along the id lie together, those of a status all over the table.
 	 */
-	const WINDOW = 5000;
+	const WINDOW        = 5000;
+	const STATUS_WINDOW = 1000;
 
 	/**
 	 * What is wanted: `status`, `queue`, `batch`, `search` (null for any), `order` (asc, desc), `cursor`, `per_page`.
@@ -48,6 +49,9 @@ final class Job_List {
 		if ( null !== $this->wanted['batch'] ) {
 			return $this->of_batch();
 		}
+		if ( null !== $this->wanted['status'] && null !== $this->wanted['queue'] && null === $this->wanted['search'] ) {
+			return $this->of_queue();
+		}
 		return $this->along_index();
 	}
 
@@ -77,7 +81,7 @@ final class Job_List {
 		$many                 = (int) $this->wanted['per_page'];
 		$until                = null;
 		if ( $conditions ) {
-			$ends  = Database::rows( "SELECT id, due_at FROM {$from} {$order} LIMIT 1 OFFSET " . self::WINDOW );
+			$ends  = Database::rows( "SELECT id, due_at FROM {$from} {$order} LIMIT 1 OFFSET " . ( null === $this->wanted['status'] ? self::WINDOW : self::STATUS_WINDOW ) );
 			$until = $ends ? $ends[0] : null;
 			$from .= $until ? ' AND ' . $this->beyond( $until, false ) : '';
 			$from .= ' AND ' . implode( ' AND ', $conditions );
@@ -174,6 +178,29 @@ final class Job_List {
 	}
 
 	/**
+	 * The jobs of a status and queue in the order of their turns: along the index that jobs are claimed by.
+	 *
+	 * @return array
+	 */
+	private function of_queue() {
+		$word   = 'asc' === $this->wanted['order'] ? 'ASC' : 'DESC';
+		$sign   = 'asc' === $this->wanted['order'] ? '>' : '<';
+		$cursor = $this->cursor();
+		$after  = $cursor ? "AND priority {$sign}= {$cursor->due_at} AND (priority {$sign} {$cursor->due_at} OR id {$sign} {$cursor->id})" : '';
+		$many   = (int) $this->wanted['per_page'];
+		$which  = 'status = ' . Database::literal( $this->wanted['status'] ) . ' AND queue = ' . Database::literal( $this->wanted['queue'] );
+		$rows   = $this->read( "FORCE INDEX (claim) WHERE {$which} {$after} ORDER BY priority {$word}, id {$word} LIMIT " . ( $many + 1 ) );
+		$more   = count( $rows ) > $many;
+		$rows   = array_slice( $rows, 0, $many );
+		$last   = $more ? end( $rows ) : null;
+		$told   = $this->told( $rows, $last, true );
+		if ( $last ) {
+			$told['next'] = "{$last->priority}-{$last->id}"; // The first number of a cursor is that of its order.
+		}
+		return $told;
+	}
+
+	/**
 	 * Rows of jobs.
 	 *
 	 * @param string $which What comes behind the table's name.
@@ -204,7 +231,7 @@ final class Job_List {
 	 * @return object|null
 	 */
 	private function cursor() {
-		if ( ! preg_match( '/^(\d{1,18})-(\d{1,18})$/', (string) $this->wanted['cursor'], $found ) ) {
+		if ( ! preg_match( '/^(-?\d{1,18})-(\d{1,18})$/', (string) $this->wanted['cursor'], $found ) ) {
 			return null;
 		}
 		return (object) array(

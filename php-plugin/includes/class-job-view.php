@@ -111,8 +111,8 @@ final class Job_View {
 				'unique_key' => null === $row->unique_key ? null : self::text( $row->unique_key ),
 				'due_at'     => 'delayed' === $row->status ? self::iso( $row->due_at ) : null,
 				'arguments'  => Payload_Tree::of( (string) $row->payload ),
-				'result'     => $long ? null : self::decoded( $row->result ),
-				'result_cut' => $long ? substr( $row->result, 0, 4096 ) : null,
+				'result'     => $long ? null : self::cleaned( self::decoded( $row->result ) ),
+				'result_cut' => $long ? self::text( substr( $row->result, 0, 4096 ) ) : null,
 				'error'      => null === $error ? null : self::error( $error ),
 				'output'     => self::output( $row->output ),
 				'output_cut' => strlen( (string) $row->output ) > self::MAX_OUTPUT,
@@ -148,6 +148,23 @@ final class Job_View {
 		$text = (string) preg_replace( '/\x1b(?:\[[0-?]*[ -\/]*[@-~]|[\]PX^_][^\x07\x1b\n]*(?:\x07|\x1b\\\\)|[ -\/]*[0-~])/', '', $text );
 		$text = mb_convert_encoding( $text, 'UTF-8', 'UTF-8' );
 		return (string) preg_replace( '/[\x00-\x08\x0b-\x1f\x7f-\x9f\x{061c}\x{200e}\x{200f}\x{202a}-\x{202e}\x{2066}-\x{2069}\x{feff}]/u', '', $text );
+	}
+
+	/**
+	 * A value with all texts in it made safe to show.
+	 *
+	 * @param mixed $value Decoded JSON.
+	 * @return mixed
+	 */
+	private static function cleaned( $value ) {
+		if ( is_array( $value ) ) {
+			$clean = array();
+			foreach ( $value as $key => $one ) {
+				$clean[ is_string( $key ) ? self::text( $key ) : $key ] = self::cleaned( $one );
+			}
+			return $clean;
+		}
+		return is_string( $value ) ? self::text( $value ) : $value;
 	}
 
 	/**

@@ -70,7 +70,7 @@ final class Rest_Jobs extends Rest_Routes {
 			'batch'    => self::text_arg( __( 'Only jobs of this batch.', 'background-worker' ) ),
 			'search'   => self::text_arg( __( 'An id, or a part of the callback, the queue or the batch.', 'background-worker' ) ),
 			'order'    => array(
-				'description' => __( 'Along the id; with a status, along the time it ended or is due.', 'background-worker' ),
+				'description' => __( 'Along the id; with a status, along the time it ended or is due; with a status and a queue, along their turns.', 'background-worker' ),
 				'type'        => 'string',
 				'enum'        => array( 'asc', 'desc' ),
 				'default'     => 'desc',
@@ -78,7 +78,7 @@ final class Rest_Jobs extends Rest_Routes {
 			'cursor'   => array(
 				'description' => __( 'The `next` of the page before.', 'background-worker' ),
 				'type'        => 'string',
-				'pattern'     => '^[0-9]{1,18}-[0-9]{1,18}$',
+				'pattern'     => '^-?[0-9]{1,18}-[0-9]{1,18}$',
 			),
 			'per_page' => array(
 				'description' => __( 'Jobs on a page.', 'background-worker' ),

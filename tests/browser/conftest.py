@@ -36,6 +36,12 @@ function throws( $text ) { throw new RuntimeException( $text ); }
 
 expect.set_options(timeout=30_000)  # how long a broken dashboard may keep a test waiting
 
+GO = """name => new Promise( done => {
+	const drawn = () => requestAnimationFrame( () => requestAnimationFrame( done ) );
+	window.addEventListener( 'hashchange', drawn, { once: true } );
+	window.location.hash = '#/' + name;
+} )"""
+
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -49,8 +55,8 @@ class Served:
     workers: list[WorkerProcess] = field(default_factory=list)
 
     def work(self, *flags: str) -> WorkerProcess:
-        """A worker that runs until the test ends."""
-        worker = self.site.start_wpbg("listen", "--mode", "fork", *flags)
+        """A worker that runs until the test ends; what it runs by then goes back."""
+        worker = self.site.start_wpbg("listen", "--mode", "fork", "--grace", "0", *flags)
         self.workers.append(worker)
         worker.wait_for_line("worker.started", 60)
         return worker
@@ -60,7 +66,8 @@ class Served:
             worker.terminate()
             worker.wait(60)
         self.workers.clear()
-        self.site.query(f"DELETE FROM {self.site.jobs}")
+        for table in ("bg_jobs", "bg_queues", "bg_workers", "bg_statistics", "bg_run_times", "bg_batches"):
+            self.site.query(f"DELETE FROM {self.site.table(table)}")
 
 
 @pytest.fixture(scope="session")
@@ -75,7 +82,7 @@ def browser() -> Iterator[Browser]:
         chromium.close()
 
 
-@pytest.fixture(scope="module", params=["sqlite71", "maria71"])
+@pytest.fixture(scope="session", params=["sqlite71", "maria71"])
 def open_site(request: pytest.FixtureRequest, sites: Sites) -> Iterator[Served]:
     site = sites.clone(request.param)
     site.mu_plugin("callbacks", CALLBACKS)
@@ -102,7 +109,10 @@ def screen(browser: Browser, served: Served) -> Iterator[Callable[[str], Page]]:
     page.on("dialog", lambda dialog: (complaints.append(f"a dialog: {dialog.message}"), dialog.dismiss())[0])
 
     def show(name: str) -> Page:
-        page.goto(f"{served.web.url}/wp-admin/tools.php?page=background-jobs#/{name}")
+        if page.url.startswith(served.web.url):
+            page.evaluate(GO, name)  # as its links do
+        else:
+            page.goto(f"{served.web.url}/wp-admin/tools.php?page=background-jobs#/{name}")
         page.wait_for_selector("h2.bgw-heading")
         return page
 

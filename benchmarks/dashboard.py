@@ -1,0 +1,172 @@
+"""How long the dashboard's routes and page take with 1,000 rows, and with a million finished and 200,000 waiting ones.
+
+    script/bench dashboard [--finished 1000000] [--waiting 200000] [--engine maria71|sqlite71] [--rounds 15] [--save]
+
+Each route is asked in turn by one client, over HTTP from PHP's own server with OPcache, first on the small table and
+then on the large one, on the same machine in one run. Medians; the last column has to be 3 at most.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from tests.support.site import Site  # noqa: E402
+from tests.support.sites import Sites  # noqa: E402
+from tests.support.web import Visitor, Web  # noqa: E402
+
+LIMIT = 3.0
+DAY_MS = 86_400_000
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--finished", type=int, default=1_000_000)
+    parser.add_argument("--waiting", type=int, default=200_000)
+    parser.add_argument("--engine", choices=["maria71", "sqlite71"], default="maria71")
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--save", action="store_true", help="write the table to benchmarks/results/dashboard-ENGINE.md")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="wpbg-bench-") as folder:
+        sites = Sites(Path(folder))
+        try:
+            site = sites.clone(options.engine)
+            web = Web(site)
+            admin = web.log_in()
+            fill(site, 800, 200)
+            small = measure(site, admin, options.rounds)
+            fill(site, options.finished, options.waiting)
+            large = measure(site, admin, options.rounds)
+            report(small, large, options)
+        finally:
+            sites.close_all()
+
+
+def fill(site: Site, finished: int, waiting: int) -> None:
+    """Rows of eight queues and twenty batches, spread over a week, as PHP would have written them."""
+    site.query(f"DELETE FROM {site.jobs}")
+    payload = (
+        b'O:8:"stdClass":2:{s:8:"function";s:4:"noop";s:9:"user_data";a:2:{s:3:"row";i:1;s:4:"name";s:5:"value";}}'
+    )
+    now = round(time.time() * 1000)
+    done = "CASE n % 50 WHEN 0 THEN 'failed' WHEN 1 THEN 'cancelled' ELSE 'completed' END"
+    wait = "CASE n % 20 WHEN 0 THEN 'delayed' ELSE 'queued' END"
+    text = "'queue-' || n % 8, 'batch-' || n % 20, 'callback_' || n % 40"
+    if site.server:
+        text = "CONCAT('queue-', n % 8), CONCAT('batch-', n % 20), CONCAT('callback_', n % 40)"
+    columns = "queue, batch, callback, payload, status, attempts, available_at, due_at, started_at, finished_at"
+    columns += ", runtime_ms, error"
+    ended = f"{now} - CAST(n AS SIGNED) * {7 * DAY_MS} / {max(1, finished)}"
+    ended = f"CAST({ended} AS SIGNED)" if site.server else ended.replace("SIGNED", "INTEGER")
+    error = '{"class":"RuntimeException","message":"no","file":"a.php","line":1,"trace":"#0"}'
+    error = f"CASE n % 50 WHEN 0 THEN '{error}' END"
+    insert(
+        site, columns, finished,
+        f"{text}, x'{payload.hex()}', {done}, 1, {ended} - 5000, {ended}, {ended} - 100, {ended}, n % 900, {error}",
+    )  # fmt: skip
+    due = f"CASE n % 20 WHEN 0 THEN {now} + {DAY_MS} + n ELSE 0 END"
+    insert(site, columns, waiting, f"{text}, x'{payload.hex()}', {wait}, 0, {now} - n, {due}, NULL, NULL, NULL, NULL")
+    if site.server:
+        site.query(f"ANALYZE TABLE {site.jobs}")
+
+
+def insert(site: Site, columns: str, many: int, values: str) -> None:
+    """Rows numbered by `n`, in pieces that no transaction log chokes on."""
+    for start in range(0, many, 50_000):
+        rows = min(50_000, many - start)
+        if site.server:
+            source = f"(SELECT seq AS n FROM seq_{start + 1}_to_{start + rows}) AS numbers"
+            site.query(f"INSERT INTO {site.jobs} ({columns}) SELECT {values} FROM {source}")
+        else:
+            count = f"SELECT {start + 1} UNION ALL SELECT n + 1 FROM numbers WHERE n < {start + rows}"
+            source = f"WITH RECURSIVE numbers(n) AS ({count})"
+            site.query(f"INSERT INTO {site.jobs} ({columns}) {source} SELECT {values} FROM numbers")
+
+
+def questions(site: Site, admin: Visitor) -> dict[str, Callable[[], Any]]:
+    """Everything that the dashboard asks for, by what it is."""
+
+    def route(path: str, **query: Any) -> Callable[[], Any]:
+        def ask() -> Any:
+            answer = admin.rest("GET", path, **query)
+            assert answer.status == 200, answer
+            return answer.body
+
+        return ask
+
+    middle = site.query(f"SELECT id FROM {site.jobs} WHERE status = 'completed' ORDER BY id LIMIT 1 OFFSET 300")[0][
+        "id"
+    ]
+    second = route("/jobs", status="completed")()["next"]
+    failed = site.query(f"SELECT id FROM {site.jobs} WHERE status = 'failed' LIMIT 1")[0]["id"]
+    asked: dict[str, Callable[[], Any]] = {
+        "page": lambda: admin.ask("GET", "/wp-admin/tools.php?page=background-jobs"),
+        "overview": route("/overview"),
+        "statistics, hour": route("/statistics", range="hour"),
+        "statistics, day": route("/statistics", range="day"),
+        "jobs, all": route("/jobs"),
+        "jobs, oldest first": route("/jobs", order="asc"),
+        "jobs, second page": route("/jobs", status="completed", cursor=second),
+        "jobs of a batch": route("/jobs", batch="batch-7"),
+        "failed jobs of a batch": route("/jobs", batch="batch-0", status="failed"),
+        "jobs of a queue": route("/jobs", queue="queue-3"),
+        "failed jobs of a queue": route("/jobs", queue="queue-3", status="failed"),
+        "search that finds": route("/jobs", search="callback_7"),
+        "search that finds nothing": route("/jobs", search="nothing like it"),
+        "search for an id": route("/jobs", search=str(middle)),
+        "one job": route(f"/jobs/{failed}"),
+        "batches": route("/batches"),
+        "one batch": route("/batch", batch="batch-3"),
+        "queues": route("/queues"),
+        "log": route("/log"),
+    }
+    for status in ("queued", "delayed", "running", "completed", "failed", "cancelled"):
+        asked[f"jobs, {status}"] = route("/jobs", status=status)
+    return asked
+
+
+def measure(site: Site, admin: Visitor, rounds: int) -> dict[str, float]:
+    """Medians in ms. Interleaved, so that a busy moment of the machine hits all of them."""
+    asked = questions(site, admin)
+    found: dict[str, list[float]] = {name: [] for name in asked}
+    for number in range(rounds + 1):
+        for name, ask in asked.items():
+            began = time.monotonic()
+            ask()
+            if number:  # The first round warms up.
+                found[name].append((time.monotonic() - began) * 1000)
+    return {name: statistics.median(figures) for name, figures in found.items()}
+
+
+def report(small: dict[str, float], large: dict[str, float], options: argparse.Namespace) -> None:
+    worst = max(large[name] / small[name] for name in small)
+    lines = [
+        f"The dashboard's requests, {options.engine}, medians of {options.rounds} in ms;",
+        f"Python {platform.python_version()}, {platform.machine()}, {platform.system()} {platform.release()}.",
+        "",
+        f"| request | 1,000 rows | {options.finished:,} finished, {options.waiting:,} waiting | times |",
+        "|---|---|---|---|",
+        *(f"| {name} | {small[name]:.0f} | {large[name]:.0f} | {large[name] / small[name]:.1f}× |" for name in small),
+        "",
+        f"At most {worst:.1f} times as long; {LIMIT:g} is allowed.",
+    ]
+    print("\n".join(lines))
+    if options.save:
+        target = ROOT / f"benchmarks/results/dashboard-{options.engine}.md"
+        target.parent.mkdir(exist_ok=True)
+        target.write_text("\n".join(lines) + "\n")
+    sys.exit(0 if worst <= LIMIT else 1)
+
+
+if __name__ == "__main__":
+    main()
