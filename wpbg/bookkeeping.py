@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from wpbg.errors import PluginNotReady, QueueUnreachable
@@ -16,6 +16,8 @@ LOOK = 1.0
 """Seconds between two looks at the open batches."""
 QUIET = 3.0
 """Seconds that a batch must have had no job settled before it counts as done: more may be on their way."""
+QUIET_BEHIND_A_BROKER = 60.0
+"""The same while jobs wait in a broker: whose they are, it does not tell."""
 
 
 class Books(Protocol):
@@ -32,10 +34,11 @@ class Books(Protocol):
 
 
 class Bookkeeper:
-    """Keeps the books of one worker. `queue` gets the jobs that tell WordPress of a batch's end."""
+    """Keeps the books of one worker. `queue` gets the jobs that tell WordPress of a batch's end; `incoming` says
+    whether jobs are on their way that the tables do not know of."""
 
-    def __init__(self, books: Books, queue: str, log: Log) -> None:
-        self._books, self._queue, self._log = books, queue, log
+    def __init__(self, books: Books, queue: str, log: Log, incoming: Callable[[], bool] = lambda: False) -> None:
+        self._books, self._queue, self._log, self._incoming = books, queue, log, incoming
         self.statistics = Statistics()
         self._flush_at = self._look_at = time.monotonic() + LOOK
         self._is_off = False
@@ -49,7 +52,7 @@ class Bookkeeper:
         if now < self._look_at:
             return False
         self._look_at = now + LOOK
-        return self.close_batches(QUIET)
+        return self.close_batches(QUIET_BEHIND_A_BROKER if self._incoming() else QUIET)
 
     def flush(self) -> None:
         """Write down what was counted. Raises `QueueUnreachable`; then it is counted on."""

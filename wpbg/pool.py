@@ -136,7 +136,7 @@ class Pool:
     ) -> None:
         self.options, self.control, self.tally, self._board, self._log = options, control, Tally(), board, log
         self._queue = queue_for()
-        self._books = Bookkeeper(board, options.queues[0], log)
+        self._books = Bookkeeper(board, options.queues[0], log, self._queue.incoming)
         self._lock = threading.Lock()
         self.slots = [
             Slot(self._slot_name(number), queue_for(), runner_for(), control, log, self._settled)

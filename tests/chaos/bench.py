@@ -50,16 +50,21 @@ class Bench:
         self.server: MariaDB | None = None
         self.broker: Beanstalkd | Gearmand | None = None
         self.cable: Cable | None = None
-        self.small_disk = self._small_disk()
+        self.small_disk = folder / "disk"
+        self.disk_is_small = False
         self.clock = folder / "clock"
-        self.move_clock(0)
         self.faketime = next((Path(path) for path in FAKETIME if Path(path).exists()), None)
-        self.site = self._site()
-        self._make_table()
         self._workers: list[WorkerProcess] = []
         self._supervised = True
         self.log: list[str] = []
         self._supervisor = threading.Thread(target=self._supervise, daemon=True)
+
+    def set_up(self) -> None:
+        """Servers, site, table. What fails here is still taken down by `close`."""
+        self._make_disk()
+        self.move_clock(0)
+        self.site = self._site()
+        self._make_table()
 
     def _site(self) -> Site:
         if self.backend == "sqlite":
@@ -99,15 +104,13 @@ class Bench:
         self.stack.callback(broker.stop)
         return broker
 
-    def _small_disk(self) -> Path:
+    def _make_disk(self) -> None:
         """A disk of 64 MB for log and caches, where this machine lets us have one; else a plain folder."""
-        disk = self.folder / "disk"
-        disk.mkdir(parents=True)
-        mount = ["mount", "-t", "tmpfs", "-o", "size=64m,mode=700", "tmpfs", str(disk)]
+        self.small_disk.mkdir(parents=True)
+        mount = ["mount", "-t", "tmpfs", "-o", "size=64m,mode=700", "tmpfs", str(self.small_disk)]
         self.disk_is_small = subprocess.run(mount, capture_output=True).returncode == 0
         if self.disk_is_small:
-            self.stack.callback(subprocess.run, ["umount", "--lazy", str(disk)], capture_output=True)
-        return disk
+            self.stack.callback(subprocess.run, ["umount", "--lazy", str(self.small_disk)], capture_output=True)
 
     def _make_table(self) -> None:
         # Through WordPress: the SQLite drop-in only knows tables that it has made itself.

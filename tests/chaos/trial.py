@@ -188,6 +188,7 @@ def trial(folder: Path, backend: str, lifetime: str, jobs: int, faults: int, see
     """Set up, run, take down."""
     bench = Bench(folder / f"{backend}-{lifetime}-{os.getpid()}", backend, lifetime)
     try:
+        bench.set_up()
         return Trial(bench, jobs, faults, seed).run()
     finally:
         bench.close()

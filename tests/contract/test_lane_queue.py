@@ -8,6 +8,7 @@ from contextlib import ExitStack
 
 import pytest
 
+from tests.contract.bench import job
 from tests.contract.lanes import LaneBench
 from tests.contract.test_database_queue import QueueContract
 from tests.support.beanstalkd import Beanstalkd
@@ -74,3 +75,22 @@ class TestGearmanBeforeSQLite(QueueContract):
     def bench(self, sqlite_site: Site, on_gearman: Callable[[], GearmanLane]) -> Iterator[LaneBench]:
         with ExitStack() as stack:
             yield LaneBench(sqlite_site, stack, on_gearman)
+
+
+@pytest.mark.parametrize("lane", ["on_beanstalkd", "on_gearman"])
+def test_what_is_on_its_way_in_is_told(lane: str, mariadb_site: Site, request: pytest.FixtureRequest) -> None:
+    """Of paused queues as well; of the table nothing is."""
+    with ExitStack() as stack:
+        bench = LaneBench(mariadb_site, stack, request.getfixturevalue(lane))
+        queue = bench.queue()
+        assert not queue.incoming()
+        queue.table.put([job()])
+        assert not queue.incoming()
+        queue.put([job()])
+        bench.pause("default")
+        assert queue.incoming()
+        bench.resume("default")
+        while len(queue.reserve(5, "w1")) == 0:
+            pass
+        queue.reserve(5, "w1")
+        assert not queue.incoming()

@@ -59,6 +59,9 @@ class MeteredQueue:
     def busy(self) -> bool:
         return self._asked("busy", self._queue.busy)
 
+    def incoming(self) -> bool:
+        return self._asked("incoming", self._queue.incoming)
+
     def close(self) -> None:
         self._queue.close()
 

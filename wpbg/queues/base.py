@@ -135,5 +135,9 @@ class Queue(Protocol):
     def busy(self) -> bool:
         """Whether any job of these queues is ready or running (delayed ones do not count; paused ones neither)."""
 
+    def incoming(self) -> bool:
+        """Whether jobs may be on their way in that are not in the site's tables yet: in a broker, or in one that does
+        not answer."""
+
     def close(self) -> None:
         """Let go of the connection. Leases stay as they are."""

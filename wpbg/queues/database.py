@@ -213,6 +213,9 @@ class DatabaseQueue:
         self._connect()
         return any(row["busy"] for queue in self.queues for row in self.database.rows("busy", queue=queue))
 
+    def incoming(self) -> bool:
+        return False
+
     def close(self) -> None:
         self.database.close()
 

@@ -162,6 +162,9 @@ class LaneQueue:
     def busy(self) -> bool:
         return self.table.busy() or self._ask(lambda: self._lane.waiting(self._queues()), 0) > 0
 
+    def incoming(self) -> bool:
+        return self._ask(lambda: self._lane.waiting(self.table.queues), 1) > 0
+
     def renew(self, leases: Sequence[Lease]) -> Renewal:
         return self.table.renew(leases)
 
