@@ -61,7 +61,7 @@ def fill(site: Site, finished: int, waiting: int) -> None:
     now = round(time.time() * 1000)
     done = "CASE n % 50 WHEN 0 THEN 'failed' WHEN 1 THEN 'cancelled' ELSE 'completed' END"
     wait = "CASE n % 20 WHEN 0 THEN 'delayed' ELSE 'queued' END"
-    text = "'queue-' || n % 8, 'batch-' || n % 20, 'callback_' || n % 40"
+    text = "'queue-' || (n % 8), 'batch-' || (n % 20), 'callback_' || (n % 40)"
     if site.server:
         text = "CONCAT('queue-', n % 8), CONCAT('batch-', n % 20), CONCAT('callback_', n % 40)"
     columns = "queue, batch, callback, payload, status, attempts, available_at, due_at, started_at, finished_at"

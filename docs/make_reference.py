@@ -27,6 +27,8 @@ CONSTANTS = {
     "ABW_NO_JOB_PERIOD": "Seconds that an idle worker waits at most before it looks again. 1.",
     "ABW_RETENTION_DAYS": "Days that finished jobs are kept. 7.",
     "ABW_DEBUG": "The log tells of every start of a job, and what jobs print. `false`.",
+    "ABW_ALERT_EMAIL": "Who gets an e-mail when jobs wait and no worker is alive: an address, or `true` for the "
+    "administrator's. Not set: nobody.",
     "BACKGROUND_WORKER_LOG": "A file that gets every event of the workers. Not set: they are on stderr alone.",
     "ABW_BACKEND": "`database`, `beanstalkd` or `gearman`. `database`.",
     "ABW_BEANSTALKD": "Where beanstalkd is. `127.0.0.1:11300`.",
@@ -148,7 +150,8 @@ def hooks() -> Iterator[str]:
         source = file.read_text(encoding="utf-8")
         documented = {match.start("code"): match["text"] for match in DOCBLOCK.finditer(source)}
         for call in re.finditer(
-            r"(do_action|apply_filters)\( ['\"]((?:background_worker|wp_async)\w*(?:\{\$hook\})?)", source
+            r"(do_action|apply_filters)\( ['\"]((?:background_worker|background_batch|wp_async)\w*(?:\{\$hook\})?)",
+            source,
         ):
             line_start = source.rfind("\n", 0, call.start()) + 1
             line_start += len(source[line_start:]) - len(source[line_start:].lstrip())

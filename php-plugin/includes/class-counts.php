@@ -18,6 +18,11 @@ final class Counts {
 	const MOST = 10000;
 
 	/**
+	 * The same for each of many queues.
+	 */
+	const MOST_OF_QUEUE = 5000;
+
+	/**
 	 * How many queues are told apart.
 	 */
 	const QUEUES = 200;
@@ -125,10 +130,14 @@ final class Counts {
 		$name  = Database::literal( $queue );
 		$found = array();
 		foreach ( array( 'queued', 'delayed', 'running', 'failed' ) as $status ) {
-			$found[] = self::bounded( "FORCE INDEX (claim) WHERE status = '{$status}' AND queue = {$name}", self::MOST ) . " AS `{$status}`";
+			$found[] = self::bounded( "FORCE INDEX (claim) WHERE status = '{$status}' AND queue = {$name}", self::MOST_OF_QUEUE ) . " AS `{$status}`";
 		}
 		$row = (array) Database::rows( 'SELECT ' . implode( ', ', $found ) )[0];
-		return array_map( array( self::class, 'of' ), $row ) + array( 'oldest_queued_seconds' => (int) $row['queued'] ? self::oldest( $name ) : null );
+		$counts = array();
+		foreach ( $row as $status => $number ) {
+			$counts[ $status ] = self::of( $number, self::MOST_OF_QUEUE );
+		}
+		return $counts + array( 'oldest_queued_seconds' => (int) $row['queued'] ? self::oldest( $name ) : null );
 	}
 
 	/**

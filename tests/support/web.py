@@ -95,13 +95,28 @@ class Web:
         self.site = site
         port = free_port()
         self.url = f"http://127.0.0.1:{port}"
-        site.configure(WP_HOME=self.url, WP_SITEURL=self.url)
+        if site.constants.get("MULTISITE"):
+            self._move_network(f"127.0.0.1:{port}")
+        else:
+            site.configure(WP_HOME=self.url, WP_SITEURL=self.url)
         code = ["-d", "opcache.enable_cli=1", "-d", "opcache.validate_timestamps=1", "-d", "opcache.revalidate_freq=0"]
         self.server = site.start(
             [require("php", "php-cli"), *code, "-q", "-S", f"127.0.0.1:{port}", "-t", str(site.path), str(ROUTER)],
             env={"PHP_CLI_SERVER_WORKERS": "4"},
         )
         wait_for(lambda: _listens(port), 30, f"a server on port {port}")
+
+    def _move_network(self, domain: str) -> None:
+        """A network knows its address from the database, and each of its blogs' too."""
+        site, old = self.site, self.site.url
+        for table in ("site", "blogs"):
+            site.query(f"UPDATE {site.table(table)} SET domain = %s", (domain,))
+        for number in ("", "2_", "3_"):
+            options = site.table(f"{number}options")
+            change = f"UPDATE {options} SET option_value = REPLACE(option_value, %s, %s)"
+            site.query(f"{change} WHERE option_name IN ('home', 'siteurl')", (old, self.url))
+        site.query(f"UPDATE {site.table('sitemeta')} SET meta_value = %s WHERE meta_key = 'siteurl'", (f"{self.url}/",))
+        site.configure(DOMAIN_CURRENT_SITE=domain)
 
     def visitor(self) -> Visitor:
         return Visitor(self.url)

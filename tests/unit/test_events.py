@@ -8,7 +8,7 @@ from tests.support.need import ROOT
 from wpbg.events import EVENTS
 from wpbg.job import Status
 
-NAME = re.compile(r'"((?:worker|job|lease|queue|lane|php|opcache|metrics|log)\.[a-z_]+)"')
+NAME = re.compile(r'"((?:worker|job|lease|queue|lane|php|opcache|metrics|log|batch|statistics)\.[a-z_]+)"')
 
 
 def in_the_code() -> set[str]:

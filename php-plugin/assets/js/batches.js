@@ -15,7 +15,7 @@
 	function Far( { batch } ) {
 		const more = batch.total.more;
 		return h( Fragment, null,
-			more ? h( 'span', null, sprintf( /* translators: 1: how many are finished, 2: of how many */ __( '%1$s of %2$s', 'background-worker' ), bgw.number( finished( batch ) ) + '+', counted( batch.total ) ) )
+			more ? h( 'span', null, sprintf( /* translators: 1: how many are done, 2: of how many */ __( '%1$s of %2$s', 'background-worker' ), bgw.number( finished( batch ) ) + '+', counted( batch.total ) ) )
 				: h( Progress, { done: finished( batch ), total: batch.total.number, label: sprintf( /* translators: %s: a batch's name */ __( 'Progress of batch %s', 'background-worker' ), batch.batch ) } )
 		);
 	}

@@ -44,7 +44,7 @@
 			[ __( 'Callback', 'background-worker' ), h( 'code', { className: 'bgw-callback' }, job.callback ) ],
 			[ __( 'Queue', 'background-worker' ), h( 'a', { href: href( 'jobs', { queue: job.queue } ) }, job.queue ) ],
 			[ __( 'Batch', 'background-worker' ), job.batch && h( 'a', { href: href( 'jobs', { batch: job.batch } ) }, job.batch ) ],
-			[ __( 'Attempts', 'background-worker' ), sprintf( /* translators: 1: attempts, 2: of how many */ __( '%1$s of %2$s', 'background-worker' ), job.attempts, job.max_attempts ) ],
+			[ __( 'Attempts', 'background-worker' ), sprintf( /* translators: 1: how many are done, 2: of how many */ __( '%1$s of %2$s', 'background-worker' ), job.attempts, job.max_attempts ) ],
 			[ __( 'Priority', 'background-worker' ), job.priority !== 0 && job.priority ],
 			[ __( 'Unique key', 'background-worker' ), job.unique_key ],
 			[ __( 'Added', 'background-worker' ), h( Time, { at: job.created_at } ) ],
