@@ -37,8 +37,6 @@ CONSTANTS = {
     "made of the site's keys.",
     "WP_GEARS": "As of WP Gears: set, it selects `gearman` where `ABW_BACKEND` is not set.",
     "WP_MINIONS_BACKEND": "As of WP Minions: `gearman` selects it where `ABW_BACKEND` is not set.",
-    "ABW_ALERT_EMAIL": "Who gets an e-mail when jobs wait and no worker is alive: an address, or `true` for the site's "
-    "administrator. Not set: nobody.",
     "WPBG_BIN": "Where `wp background-worker` finds the program wpbg. Not set: on the PATH.",
 }
 """Of wp-config.php. The global `$gearman_servers` is a list and no constant."""
