@@ -188,6 +188,26 @@ def something_else_listens(site: Site) -> None:
     site.configure(ABW_BACKEND="gearman")
 
 
+def in_an_hour() -> dict[str, str]:
+    """What a program has to be given to see a clock that is an hour ahead."""
+    program = require("faketime", "faketime")
+    told = subprocess.run([program, "-f", "+1h", "env"], capture_output=True, text=True, check=True).stdout
+    return dict(line.split("=", 1) for line in told.splitlines() if line.startswith(("LD_PRELOAD=", "FAKETIME=")))
+
+
+def our_clock(site: Site) -> dict[str, object]:
+    return {"env": in_an_hour()}
+
+
+def clock_of_wordpress(site: Site) -> dict[str, object]:
+    """A PHP on a machine whose clock is ahead."""
+    program = site.bin / "wp-elsewhere"
+    given = " ".join(f"{name}='{value}'" for name, value in in_an_hour().items())
+    program.write_text(f'#!/bin/sh\nexec env {given} {site.wp_bin} "$@"\n')
+    program.chmod(0o755)
+    return {"args": ["--wp", str(program)]}
+
+
 def no_table(site: Site) -> None:
     site.eval_php("global $wpdb; $wpdb->query( 'DROP TABLE wp_bg_workers' );")
 
@@ -236,6 +256,10 @@ TABLE = [
     Fault("the log is no name", "Log", "which names no file", "wp config set BACKGROUND_WORKER_LOG",
           config(BACKGROUND_WORKER_LOG=True)),
     Fault("others can write to the OPcache folder", "OPcache", "can be written by other users", "", exposed_cache),
+    Fault("this machine's clock is wrong", "Clock", "3600 s ahead of the database's", "timedatectl", our_clock,
+          "maria71"),
+    Fault("the clock of WordPress's machine is wrong", "Clock of WordPress", "3600 s ahead of this one", "timedatectl",
+          clock_of_wordpress),
     Fault("no worker runs", "Workers", "No worker is running", "wpbg listen", lambda site: None),
     Fault("nobody serves a queue", "Past due", "no worker serves it", "wpbg listen --queue forgotten", late_job),
     Fault("a worker was killed", "Dead workers", "w1 (h:1) for", "wpbg workers list", worker_row(40, "0.1.0")),
