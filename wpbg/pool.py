@@ -239,6 +239,9 @@ class Pool:
         self._queue.close()
         self._board.close()
         self._wake.close()
+        if self.options.signals:
+            # At its end Python puts the default back, which would kill: a window that closes late, a reload.
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
         self._log.event("worker.stopped", self._stop_why, name=self.options.name, **self.tally.endings)
 
     # -- what it does meanwhile --------------------------------------------------------------------------------
