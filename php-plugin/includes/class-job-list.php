@@ -20,7 +20,18 @@ final class Job_List {
 	const STATUS_WINDOW = 1000;
 
 	/**
-	 * What is wanted: `status`, `queue`, `batch`, `search` (null for any), `order` (asc, desc), `cursor`, `per_page`.
+	 * So many jobs are sorted by what no index is for.
+	 */
+	const SORTED = 1000;
+
+	/**
+	 * What they can be sorted by.
+	 */
+	const COLUMNS = array( 'callback', 'queue', 'attempts', 'runtime_ms', 'priority' );
+
+	/**
+	 * What is wanted: `status`, `queue`, `batch`, `search` (null for any), `orderby` (null or one of COLUMNS), `order` (asc, desc),
+	 * `cursor`, `per_page`.
 	 *
 	 * @var array
 	 */
@@ -46,6 +57,9 @@ final class Job_List {
 		if ( preg_match( '/^#?(\d{1,18}|[0-9a-f]{32}-[bg]\d*)$/', $search, $found ) ) {
 			return $this->one( $found[1] );
 		}
+		if ( null !== $this->wanted['orderby'] ) {
+			return $this->sorted();
+		}
 		if ( null !== $this->wanted['batch'] ) {
 			return $this->of_batch();
 		}
@@ -68,6 +82,34 @@ final class Job_List {
 			$rows = array();
 		}
 		return $this->told( array_filter( $rows, array( $this, 'fits' ) ), null, true );
+	}
+
+	/**
+	 * The jobs of a status, or all, in an order that no index has: only where there are not many.
+	 *
+	 * @return array
+	 * @throws Wrong_State When there are too many, or only a part of them is wanted.
+	 */
+	private function sorted() {
+		$status = $this->wanted['status'];
+		$which  = null === $status ? '' : 'FORCE INDEX (due) WHERE status = ' . Database::literal( $status );
+		$narrow = null !== $this->wanted['batch'] || null !== $this->wanted['queue'] || null !== $this->wanted['search'];
+		if ( $narrow || (int) Database::value( 'SELECT ' . Counts::bounded( $which, self::SORTED ) . ' AS jobs' ) > self::SORTED ) {
+			/* translators: %s: a number of jobs */
+			throw new Wrong_State( sprintf( __( 'Only a status with %s jobs at most, and no search, can be sorted by that.', 'background-worker' ), number_format_i18n( self::SORTED ) ) );
+		}
+		$word   = 'asc' === $this->wanted['order'] ? 'ASC' : 'DESC';
+		$column = $this->wanted['orderby'];
+		$cursor = $this->cursor();
+		$from   = $cursor ? (int) $cursor->id : 0;
+		$many   = (int) $this->wanted['per_page'];
+		$rows   = $this->read( "{$which} ORDER BY {$column} {$word}, id {$word} LIMIT " . ( $many + 1 ) . " OFFSET {$from}" );
+		$more   = count( $rows ) > $many;
+		$told   = $this->told( array_slice( $rows, 0, $many ), null, true );
+		if ( $more ) {
+			$told['next'] = '0-' . ( $from + $many );
+		}
+		return $told;
 	}
 
 	/**

@@ -28,7 +28,7 @@ final class Rest_Jobs extends Rest_Routes {
 	 */
 	public function list_jobs( $request ) {
 		$wanted = array();
-		foreach ( array( 'status', 'queue', 'batch', 'search', 'order', 'cursor', 'per_page' ) as $name ) {
+		foreach ( array( 'status', 'queue', 'batch', 'search', 'orderby', 'order', 'cursor', 'per_page' ) as $name ) {
 			$wanted[ $name ] = $request[ $name ];
 		}
 		$page = ( new Job_List( $wanted ) )->page();
@@ -69,6 +69,11 @@ final class Rest_Jobs extends Rest_Routes {
 			'queue'    => self::text_arg( __( 'Only jobs of this queue.', 'background-worker' ) ),
 			'batch'    => self::text_arg( __( 'Only jobs of this batch.', 'background-worker' ) ),
 			'search'   => self::text_arg( __( 'An id, or a part of the callback, the queue or the batch.', 'background-worker' ) ),
+			'orderby'  => array(
+				'description' => __( 'A column to sort by instead; only where there are 1,000 jobs at most, without queue, batch and search.', 'background-worker' ),
+				'type'        => 'string',
+				'enum'        => Job_List::COLUMNS,
+			),
 			'order'    => array(
 				'description' => __( 'Along the id; with a status, along the time it ended or is due; with a status and a queue, along their turns.', 'background-worker' ),
 				'type'        => 'string',

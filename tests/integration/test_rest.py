@@ -147,8 +147,74 @@ def test_a_search_is_text(served: Web, admin: Visitor, search: str) -> None:
     assert told.body["jobs"] == []
 
 
+def test_other_columns_sort_where_there_are_few(served: Web, admin: Visitor) -> None:
+    site = served.site
+    for queue in ("b", "c", "a"):
+        site.enqueue("strtoupper", "x", queue)
+    first = admin.rest("GET", "/jobs", orderby="queue", order="asc", per_page="2").body
+    assert [job["queue"] for job in first["jobs"]] == ["a", "b"]
+    second = admin.rest("GET", "/jobs", orderby="queue", order="asc", per_page="2", cursor=first["next"]).body
+    assert [job["queue"] for job in second["jobs"]] == ["c", "default"]
+    assert second["next"] is None
+    assert admin.rest("GET", "/jobs", orderby="queue", search="x").status == 409
+    rows = ", ".join(["('default', x'4e3b')"] * 1001)
+    site.query(f"INSERT INTO {site.jobs} (queue, payload) VALUES {rows}")
+    assert admin.rest("GET", "/jobs", orderby="queue").status == 409
+    assert admin.rest("GET", "/jobs", status="failed", orderby="queue").status == 200
+
+
+def test_a_search_goes_on_where_it_stopped(served: Web, admin: Visitor) -> None:
+    """It looks through a bounded number of jobs at a time, and finds the one behind them."""
+    site = served.site
+    site.query(f"UPDATE {site.jobs} SET callback = 'needle'")
+    rows = ", ".join(["('default', x'4e3b')"] * 1100)
+    site.query(f"INSERT INTO {site.jobs} (queue, payload) VALUES {rows}")
+    page = admin.rest("GET", "/jobs", search="needle", status="queued").body
+    assert (page["jobs"], page["complete"]) == ([], False)
+    page = admin.rest("GET", "/jobs", search="needle", status="queued", cursor=page["next"]).body
+    assert ([job["id"] for job in page["jobs"]], page["complete"], page["next"]) == (["1"], True, None)
+
+
+def test_pages_go_through_every_job_once(served: Web, admin: Visitor) -> None:
+    """In each order, with each filter; also where many jobs have the same time, and priorities differ."""
+    site = served.site
+    site.query(f"DELETE FROM {site.jobs}")
+    status = ("queued", "completed", "failed")
+    rows = ", ".join(
+        f"('{'ab'[n % 2]}', x'4e3b', '{status[n % 3]}', {n % 5 - 2}, {n // 7 * 1000 if n % 3 else 0}, 'batch', 'call')"
+        for n in range(60)
+    )
+    site.query(f"INSERT INTO {site.jobs} (queue, payload, status, priority, due_at, batch, callback) VALUES {rows}")
+    every: list[dict[str, str]] = [
+        *({}, {"status": "failed"}, {"queue": "a"}, {"batch": "batch"}, {"search": "CALL"}),
+        *({"status": "queued", "queue": "b"}, {"batch": "batch", "status": "completed"}),
+        {"search": "call", "status": "failed"},
+    ]
+    for filters in every:
+        where = " AND ".join(["1 = 1", *(f"{name} = '{value}'" for name, value in filters.items() if name != "search")])
+        expected = {str(row["id"]) for row in site.query(f"SELECT id FROM {site.jobs} WHERE {where}")}
+        assert expected
+        for order in ("asc", "desc"):
+            seen: list[str] = []
+            cursor: dict[str, str] = {}
+            while True:
+                page = admin.rest("GET", "/jobs", order=order, per_page="7", **filters, **cursor).body
+                seen += [job["id"] for job in page["jobs"]]
+                if page["next"] is None:
+                    break
+                cursor = {"cursor": page["next"]}
+            assert len(seen) == len(set(seen)), (filters, order)
+            assert set(seen) == expected, (filters, order)
+
+
 def test_bad_arguments_are_refused(admin: Visitor) -> None:
-    for query in ({"status": "gone"}, {"per_page": "1000"}, {"cursor": "1 OR 1=1"}, {"order": "up"}):
+    for query in (
+        {"status": "gone"},
+        {"per_page": "1000"},
+        {"cursor": "1 OR 1=1"},
+        {"order": "up"},
+        {"orderby": "id; DROP"},
+    ):
         assert admin.rest("GET", "/jobs", **query).status == 400
     assert admin.rest("POST", "/jobs/bulk", {"action": "drop", "ids": ["1"]}).status == 400
     assert admin.rest("POST", "/jobs/bulk", {"action": "retry", "ids": ["1 OR 1=1"]}).status == 400

@@ -18,7 +18,7 @@
 		const total = counts && STATUSES.reduce( ( sum, status ) => ( { number: sum.number + counts[ status ].number, more: sum.more || counts[ status ].more } ), { number: 0, more: false } );
 		const tab = ( status, label, count ) => {
 			const here = ( query.status || '' ) === status;
-			return h( 'li', { key: status }, h( 'a', { href: href( 'jobs', { ...query, status, cursor: '', order: '' } ), className: here ? 'current' : '', 'aria-current': here ? 'page' : undefined }, label, ' ', count && h( 'span', { className: 'count' }, '(' + counted( count ) + ')' ) ) );
+			return h( 'li', { key: status }, h( 'a', { href: href( 'jobs', { ...query, status, cursor: '', order: '', orderby: '' } ), className: here ? 'current' : '', 'aria-current': here ? 'page' : undefined }, label, ' ', count && h( 'span', { className: 'count' }, '(' + counted( count ) + ')' ) ) );
 		};
 		return h( 'nav', { 'aria-label': __( 'Jobs by status', 'background-worker' ) }, h( 'ul', { className: 'subsubsub bgw-tabs' },
 			tab( '', __( 'All', 'background-worker' ), total ),
@@ -31,7 +31,7 @@
 		useEffect( () => setText( query.search || '' ), [ query.search ] );
 		const submit = ( event ) => {
 			event.preventDefault();
-			window.location.hash = href( 'jobs', { ...query, search: text.trim(), cursor: '' } );
+			window.location.hash = href( 'jobs', { ...query, search: text.trim(), cursor: '', orderby: '' } );
 		};
 		return h( 'form', { className: 'bgw-search', role: 'search', onSubmit: submit },
 			h( 'label', { className: 'screen-reader-text', htmlFor: 'bgw-search' }, __( 'Search jobs by id, callback, queue or batch', 'background-worker' ) ),
@@ -70,20 +70,28 @@
 		return h( Time, { at: job.status === 'delayed' ? job.available_at : job.created_at } );
 	}
 
-	function columns( selected, toggle, all, query ) {
+	function columns( selected, toggle, all, query, few ) {
 		const up = query.order === 'asc';
-		const sorted = query.search || query.queue || ! query.status || query.batch ? 'id' : 'when';
-		const sort = ( key, title ) => key === sorted
-			? h( 'a', { className: 'bgw-sort', href: href( 'jobs', { ...query, order: up ? '' : 'asc', cursor: '' } ) }, title, h( 'span', { 'aria-hidden': true }, up ? ' ▲' : ' ▼' ), h( 'span', { className: 'screen-reader-text' }, up ? __( '(show the newest first)', 'background-worker' ) : __( '(show the oldest first)', 'background-worker' ) ) )
-			: title;
+		const narrow = query.search || query.queue || query.batch;
+		const own = narrow || ! query.status ? 'id' : 'when';
+		const sorted = query.orderby || own;
+		const words = up ? __( '(sorted upwards; sort downwards)', 'background-worker' ) : __( '(sorted downwards; sort upwards)', 'background-worker' );
+		// Along an index always; by other columns only where there are few.
+		const sort = ( key, title ) => {
+			const here = key === sorted;
+			if ( key !== own && ( narrow || ! few ) ) {
+				return title;
+			}
+			return h( 'a', { className: 'bgw-sort', href: href( 'jobs', { ...query, orderby: key === own ? '' : key, order: here && ! up ? 'asc' : '', cursor: '' } ) }, title, h( 'span', { 'aria-hidden': true }, here ? ( up ? ' ▲' : ' ▼' ) : '' ), here && h( 'span', { className: 'screen-reader-text' }, words ) );
+		};
 		const direction = ( key ) => ( key === sorted ? ( up ? 'ascending' : 'descending' ) : undefined );
 		return [
 			{ key: 'pick', className: 'bgw-pick', title: h( 'input', { type: 'checkbox', 'aria-label': __( 'Select all jobs of this page', 'background-worker' ), checked: all.on, onChange: all.toggle } ), cell: ( job ) => h( 'input', { type: 'checkbox', 'aria-label': sprintf( /* translators: %s: a job's id */ __( 'Select job %s', 'background-worker' ), job.id ), checked: selected.has( job.id ), onChange: () => toggle( job.id ) } ) },
 			{ key: 'id', title: sort( 'id', __( 'Job', 'background-worker' ) ), label: __( 'Job', 'background-worker' ), sort: direction( 'id' ), main: true, className: 'bgw-id', cell: ( job ) => h( 'a', { href: href( 'job/' + job.id ) }, job.id ) },
-			{ key: 'callback', title: __( 'Callback', 'background-worker' ), className: 'bgw-wide', cell: ( job ) => h( Fragment, null, h( 'a', { className: 'bgw-callback', href: href( 'job/' + job.id ) }, job.callback ), job.batch && h( 'div', { className: 'bgw-faint' }, __( 'batch', 'background-worker' ), ' ', h( 'a', { href: href( 'jobs', { batch: job.batch } ) }, job.batch ) ) ) },
+			{ key: 'callback', title: sort( 'callback', __( 'Callback', 'background-worker' ) ), label: __( 'Callback', 'background-worker' ), sort: direction( 'callback' ), className: 'bgw-wide', cell: ( job ) => h( Fragment, null, h( 'a', { className: 'bgw-callback', href: href( 'job/' + job.id ) }, job.callback ), job.batch && h( 'div', { className: 'bgw-faint' }, __( 'batch', 'background-worker' ), ' ', h( 'a', { href: href( 'jobs', { batch: job.batch } ) }, job.batch ) ) ) },
 			{ key: 'status', title: __( 'Status', 'background-worker' ), cell: ( job ) => h( Status, { status: job.status, asked: job.cancel_requested } ) },
-			{ key: 'queue', title: __( 'Queue', 'background-worker' ), cell: ( job ) => h( 'a', { href: href( 'jobs', { status: query.status, queue: job.queue } ) }, job.queue ) },
-			{ key: 'attempts', title: __( 'Attempts', 'background-worker' ), className: 'bgw-number', cell: ( job ) => job.attempts + ' / ' + job.max_attempts },
+			{ key: 'queue', title: sort( 'queue', __( 'Queue', 'background-worker' ) ), label: __( 'Queue', 'background-worker' ), sort: direction( 'queue' ), cell: ( job ) => h( 'a', { href: href( 'jobs', { status: query.status || '', queue: job.queue } ) }, job.queue ) },
+			{ key: 'attempts', title: sort( 'attempts', __( 'Attempts', 'background-worker' ) ), label: __( 'Attempts', 'background-worker' ), sort: direction( 'attempts' ), className: 'bgw-number', cell: ( job ) => job.attempts + ' / ' + job.max_attempts },
 			{ key: 'when', title: sort( 'when', __( 'When', 'background-worker' ) ), label: __( 'When', 'background-worker' ), sort: direction( 'when' ), cell: when },
 			{ key: 'detail', title: __( 'Details', 'background-worker' ), className: 'bgw-wide', cell: detail },
 		];
@@ -111,7 +119,7 @@
 	bgw.screens.jobs = function Jobs( { query } ) {
 		const [ selected, setSelected ] = useState( new Set() );
 		const [ shown, tell ] = useMessage();
-		const wanted = { status: query.status, queue: query.queue, batch: query.batch, search: query.search, order: query.order, cursor: query.cursor };
+		const wanted = { status: query.status, queue: query.queue, batch: query.batch, search: query.search, orderby: query.orderby, order: query.order, cursor: query.cursor };
 		const { data, error, refresh } = usePoll( path( '/jobs', wanted ), 2000 );
 		const counts = usePoll( '/jobs?per_page=1', 4000 );
 		const jobs = data ? data.jobs : [];
@@ -132,6 +140,8 @@
 		} );
 		const on = jobs.length > 0 && picked.length === jobs.length;
 		const all = { on, toggle: () => setSelected( new Set( on ? [] : jobs.map( ( job ) => job.id ) ) ) };
+		const known = ( data && data.counts ) || ( counts.data && counts.data.counts );
+		const few = known && ! ( query.status ? [ query.status ] : STATUSES ).some( ( status ) => known[ status ].more ) && ( query.status ? [ query.status ] : STATUSES ).reduce( ( sum, status ) => sum + known[ status ].number, 0 ) <= 1000;
 		const going = data && ! data.complete && ! data.jobs.length;
 		return h(
 			Fragment,
@@ -139,11 +149,11 @@
 			h( Heading, null, __( 'Jobs', 'background-worker' ) ),
 			h( Trouble, { error } ),
 			shown,
-			h( 'div', { className: 'bgw-head' }, h( Tabs, { counts: ( data && data.counts ) || ( counts.data && counts.data.counts ), query } ), h( Search, { query } ) ),
+			h( 'div', { className: 'bgw-head' }, h( Tabs, { counts: known, query } ), h( Search, { query } ) ),
 			h( Filters, { query } ),
 			picked.length > 0 && h( Bulk, { jobs: picked, tell, onDone: () => { setSelected( new Set() ); refresh(); counts.refresh(); } } ),
 			! data || going ? ! error && h( 'p', { 'aria-live': 'polite' }, going ? __( 'Searching…', 'background-worker' ) : __( 'Loading…', 'background-worker' ) )
-				: h( Table, { label: __( 'Jobs', 'background-worker' ), columns: columns( selected, toggle, all, query ), rows: jobs, rowKey: ( job ) => job.id, empty: __( 'No jobs here.', 'background-worker' ) } ),
+				: h( Table, { label: __( 'Jobs', 'background-worker' ), columns: columns( selected, toggle, all, query, few ), rows: jobs, rowKey: ( job ) => job.id, empty: __( 'No jobs here.', 'background-worker' ) } ),
 			data && h( 'nav', { className: 'bgw-pages', 'aria-label': __( 'Pages', 'background-worker' ) },
 				query.cursor && h( 'a', { className: 'button', href: href( 'jobs', { ...query, cursor: '' } ) }, __( 'First page', 'background-worker' ) ),
 				data.next && ! going && h( 'a', { className: 'button', href: href( 'jobs', { ...query, cursor: data.next } ) }, data.complete ? __( 'Next page', 'background-worker' ) : __( 'Search further', 'background-worker' ) )
