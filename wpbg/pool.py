@@ -283,6 +283,7 @@ class Pool:
 
     def _housekeep(self) -> None:
         done = self._queue.tick()
+        self._books.statistics.lost(done.losses)
         self._reached = True
         for job_id in done.rescued:
             self._log.event("job.rescued", "Its worker was lost; back in its queue.", id=job_id)

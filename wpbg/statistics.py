@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import math
 import threading
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from wpbg.job import Status
-from wpbg.queues.base import Settlement
+from wpbg.queues.base import Loss, Settlement
 from wpbg.settle import Finish, Retry
 
 QUEUES = 50
@@ -83,6 +85,15 @@ class Statistics:
             self._taken.runs[key] = self._taken.runs.get(key, 0) + 1
             if job.batch is not None:
                 self._taken.batches[job.batch] = item.ended
+
+    def lost(self, losses: Sequence[Loss]) -> None:
+        """Jobs that ended because their workers were lost."""
+        for loss in losses:
+            with self._lock:
+                sums = self._taken.queues.setdefault(_known(loss.queue, self._queues, QUEUES), Sums())
+                sums.failed += loss.failed
+                if loss.batch is not None:
+                    self._taken.batches[loss.batch] = time.monotonic()
 
     def take(self) -> Taken:
         """What was counted since the last time."""

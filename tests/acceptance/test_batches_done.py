@@ -91,3 +91,20 @@ def test_statistics_tell_what_was_done(site: Site) -> None:
         ("fails", 5),
         ("passes", 20),
     ]
+
+
+def test_a_batch_whose_only_job_lost_its_worker_is_done(maria71: Site) -> None:
+    site = maria71
+    site.mu_plugin("told", PLUGIN + "function hangs( $n ) { sleep( 600 ); }")
+    job = site.enqueue("hangs", 1, batch="lost", max_attempts=1)
+    worker = site.start_wpbg("listen", "--lease", "2")
+    site.wait_for_status(job, "running")
+    wait_for(lambda: site.job(job)["started_at"], 60, "it runs")
+    worker.kill()
+    worker.wait()
+    site.start_wpbg("listen", "--lease", "2")
+    wait_for(lambda: len(told(site)) == 2, 90, "told of it")
+    assert [(hook, counts["failed"]) for hook, _, counts in told(site)] == [
+        ("background_batch_completed", 1),
+        ("background_batch_failed", 1),
+    ]

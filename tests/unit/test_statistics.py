@@ -10,7 +10,7 @@ from tests.support import php
 from tests.support.need import require
 from wpbg.job import Ending, Job, Lease, Outcome, Status
 from wpbg.ledger.kept import TELLER, php_job, rate
-from wpbg.queues.base import Settlement
+from wpbg.queues.base import Loss, Settlement
 from wpbg.settle import Decision, Finish, Release, Retry
 from wpbg.statistics import LARGEST_BUCKET, OTHERS, QUEUES, Statistics, bucket_of
 
@@ -69,3 +69,11 @@ def test_a_rate_is_smoothed_and_never_negative() -> None:
     row.update(counted_at=10_000, rate=2000, completed=20)
     assert rate(row, {"completed": 60, "failed": 0, "cancelled": 0}, 20_000) == 2600
     assert rate(row, {"completed": 0, "failed": 0, "cancelled": 0}, 20_000) == 1400
+
+
+def test_jobs_of_lost_workers_are_counted() -> None:
+    statistics = Statistics()
+    statistics.lost([Loss("q", "b", failed=True), Loss("q", None, failed=False)])
+    taken = statistics.take()
+    assert taken.queues["q"].failed == 1
+    assert set(taken.batches) == {"b"}

@@ -21,6 +21,8 @@ BATCHES_KEPT_MS = 30 * 24 * HOUR * 1000
 OPEN = 50
 """Open batches that are looked at in one go: the newest ones."""
 COUNT_EVERY_MS = 2000
+IDLE_MS, IDLE_EVERY_MS = 20_000, 60_000
+"""A batch that has had no job settled for so long is counted so rarely: it waits for a delay, or for a worker."""
 PATIENCE = 20
 """A batch that takes long to count is counted so many times more rarely than it takes."""
 
@@ -87,7 +89,8 @@ class KeptBooks:
 
     @staticmethod
     def _is_due(row: Row, quiet_ms: int, now_ms: int) -> bool:
-        return quiet_ms <= 0 or now_ms - int(row["counted_at"]) >= max(COUNT_EVERY_MS, PATIENCE * int(row["cost_ms"]))
+        every = IDLE_EVERY_MS if now_ms - int(row["touched_at"]) > IDLE_MS else COUNT_EVERY_MS
+        return quiet_ms <= 0 or now_ms - int(row["counted_at"]) >= max(every, PATIENCE * int(row["cost_ms"]))
 
     def _look(self, row: Row, queue: str, quiet_ms: int, now: Callable[[], int]) -> bool:
         batch, began = row["batch"], time.monotonic()

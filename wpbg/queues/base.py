@@ -59,13 +59,23 @@ class Settlement:
 
 
 @dataclass(frozen=True)
+class Loss:
+    """A job that ended because its worker was lost."""
+
+    queue: str
+    batch: str | None
+    failed: bool
+
+
+@dataclass(frozen=True)
 class Ticked:
-    """What one round of housekeeping did: rows promoted from `delayed`, rescued, given up, pruned."""
+    """What one round of housekeeping did: rows promoted from `delayed`, rescued, given up (`losses`: them), pruned."""
 
     promoted: int = 0
     rescued: tuple[str, ...] = ()
     given_up: tuple[str, ...] = ()
     pruned: int = 0
+    losses: tuple[Loss, ...] = ()
 
 
 class Queue(Protocol):

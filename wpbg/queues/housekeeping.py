@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from wpbg.job import Ending, Job, JobError, Outcome, Status
-from wpbg.queues.base import Ticked
+from wpbg.queues.base import Loss, Ticked
 from wpbg.queues.connection import Database
 from wpbg.queues.records import Row, error_json, history_entry
 from wpbg.settle import Finish, decide
@@ -48,17 +48,18 @@ class Housekeeper:
             self._jumped = False
             self._judge_from_ms = now_ms + self._lease_ms
         promoted = self._promote(now_ms, limit)
-        rescued, given_up = ([], []) if now_ms < self._judge_from_ms else self._rescue(now_ms, limit)
+        rescued, given_up, losses = self._rescue(now_ms, limit) if now_ms >= self._judge_from_ms else ([], [], [])
         pruned = self._prune(now_ms, limit)
-        return Ticked(promoted, tuple(rescued), tuple(given_up), pruned)
+        return Ticked(promoted, tuple(rescued), tuple(given_up), pruned, tuple(losses))
 
     def _promote(self, now_ms: int, limit: int) -> int:
         ids = sorted(row["id"] for row in self._database.rows("due_delayed", now=now_ms, limit=limit))
         return self._database.change("promote", ids=ids, now=now_ms) if ids else 0
 
-    def _rescue(self, now_ms: int, limit: int) -> tuple[list[str], list[str]]:
+    def _rescue(self, now_ms: int, limit: int) -> tuple[list[str], list[str], list[Loss]]:
         rescued: list[str] = []
         given_up: list[str] = []
+        losses: list[Loss] = []
         for row in self._database.rows("expired", now=now_ms, limit=limit):
             if row["started_at"] is None and not row["cancel_requested"]:
                 held = {"id": row["id"], "token": row["lease_token"], "now": now_ms}
@@ -67,7 +68,9 @@ class Housekeeper:
             status = self._after_loss(row)
             if self._give_back(row, status, now_ms):
                 (rescued if status is Status.QUEUED else given_up).append(str(row["id"]))
-        return rescued, given_up
+                if status is not Status.QUEUED:
+                    losses.append(Loss(row["queue"], row["batch"], status is Status.FAILED))
+        return rescued, given_up, losses
 
     @staticmethod
     def _after_loss(row: Row) -> Status:
