@@ -70,7 +70,8 @@ final class Batches {
 	 * @return array
 	 */
 	private static function view( $row ) {
-		if ( 0 === (int) $row->counted_at ) { // Seen, but not counted yet.
+		$again = ! $row->is_open && self::is_at_work( $row->batch ); // It was done, and has new jobs since.
+		if ( $again || 0 === (int) $row->counted_at ) {
 			return array_merge( self::counted( $row->batch ), array( 'first_at' => Job_View::iso( $row->first_at ) ) );
 		}
 		$counts = array( 'delayed' => (int) $row->waiting_delayed );
@@ -90,6 +91,17 @@ final class Batches {
 			'closed_at'    => $row->is_open ? null : Job_View::iso( $row->closed_at ),
 			'counted_at'   => Job_View::iso( $row->counted_at ),
 		);
+	}
+
+	/**
+	 * Whether a job of a batch waits or runs.
+	 *
+	 * @param string $batch Its name.
+	 * @return bool
+	 */
+	private static function is_at_work( $batch ) {
+		$name = Database::literal( $batch );
+		return null !== Database::value( 'SELECT 1 AS one FROM ' . Schema::jobs() . " FORCE INDEX (batch) WHERE batch = {$name} AND status IN ('queued', 'delayed', 'running') LIMIT 1" );
 	}
 
 	/**

@@ -93,8 +93,11 @@ def test_a_batch_moves_until_it_is_done(served: Served, screen: Screen, tmp_path
     flag.touch()
     expect(bar).to_have_attribute("aria-valuetext", "3 of 3 (100 %)")
     expect(page.get_by_role("row").filter(has_text="nightly")).to_contain_text("done")
+    later = site.enqueue("says", "x", batch="nightly", delay=3600)
+    expect(bar).to_have_attribute("aria-valuetext", "3 of 4 (75 %)")
     page.get_by_role("link", name="nightly").click()
-    expect(page.locator("tbody tr")).to_have_count(3)
+    expect(page.locator("tbody tr")).to_have_count(4)
+    expect(page.get_by_role("link", name=later, exact=True)).to_be_visible()
 
 
 def test_a_queue_is_paused_resumed_and_purged(served: Served, screen: Screen) -> None:
