@@ -2,8 +2,8 @@
 
     script/bench dashboard [--finished 1000000] [--waiting 200000] [--engine maria71|sqlite71] [--rounds 15] [--save]
 
-Each route is asked in turn by one client, over HTTP from PHP's own server with OPcache, first on the small table and
-then on the large one, on the same machine in one run. Medians; the last column has to be 3 at most.
+Each route is asked in turn by one client, over HTTP from PHP's own server with OPcache, once on the small table and
+once on the large one, on the same machine in one run. Medians; the last column has to be 3 at most.
 """
 
 from __future__ import annotations
@@ -40,13 +40,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="wpbg-bench-") as folder:
         sites = Sites(Path(folder))
         try:
-            site = sites.clone(options.engine)
-            web = Web(site)
-            admin = web.log_in()
-            fill(site, 800, 200)
-            small = measure(site, admin, options.rounds)
-            fill(site, options.finished, options.waiting)
-            large = measure(site, admin, options.rounds)
+            asked = []
+            for finished, waiting in ((800, 200), (options.finished, options.waiting)):
+                site = sites.clone(options.engine)
+                fill(site, finished, waiting)
+                asked.append(questions(site, Web(site).log_in()))
+            small, large = measure(asked, options.rounds)
             report(small, large, options)
         finally:
             sites.close_all()
@@ -135,17 +134,17 @@ def questions(site: Site, admin: Visitor) -> dict[str, Callable[[], Any]]:
     return asked
 
 
-def measure(site: Site, admin: Visitor, rounds: int) -> dict[str, float]:
-    """Medians in ms. Interleaved, so that a busy moment of the machine hits all of them."""
-    asked = questions(site, admin)
-    found: dict[str, list[float]] = {name: [] for name in asked}
+def measure(sites: list[dict[str, Callable[[], Any]]], rounds: int) -> list[dict[str, float]]:
+    """Medians in ms, for each site. Interleaved, so that a busy moment of the machine hits all of them."""
+    found: list[dict[str, list[float]]] = [{name: [] for name in asked} for asked in sites]
     for number in range(rounds + 1):
-        for name, ask in asked.items():
-            began = time.monotonic()
-            ask()
-            if number:  # The first round warms up.
-                found[name].append((time.monotonic() - began) * 1000)
-    return {name: statistics.median(figures) for name, figures in found.items()}
+        for name in sites[0]:
+            for asked, figures in zip(sites, found, strict=True):
+                began = time.monotonic()
+                asked[name]()
+                if number:  # The first round warms up.
+                    figures[name].append((time.monotonic() - began) * 1000)
+    return [{name: statistics.median(each) for name, each in figures.items()} for figures in found]
 
 
 def report(small: dict[str, float], large: dict[str, float], options: argparse.Namespace) -> None:

@@ -18,9 +18,14 @@ final class Counts {
 	const MOST = 10000;
 
 	/**
-	 * The same for each of many queues.
+	 * The same for each status of each of many queues.
 	 */
-	const MOST_OF_QUEUE = 5000;
+	const MOST_OF_QUEUE = array(
+		'queued'  => 5000,
+		'delayed' => 1000,
+		'running' => 1000,
+		'failed'  => 1000,
+	);
 
 	/**
 	 * How many queues are told apart.
@@ -129,13 +134,13 @@ final class Counts {
 	private static function queue( $queue ) {
 		$name  = Database::literal( $queue );
 		$found = array();
-		foreach ( array( 'queued', 'delayed', 'running', 'failed' ) as $status ) {
-			$found[] = self::bounded( "FORCE INDEX (claim) WHERE status = '{$status}' AND queue = {$name}", self::MOST_OF_QUEUE ) . " AS `{$status}`";
+		foreach ( self::MOST_OF_QUEUE as $status => $most ) {
+			$found[] = self::bounded( "FORCE INDEX (claim) WHERE status = '{$status}' AND queue = {$name}", $most ) . " AS `{$status}`";
 		}
 		$row = (array) Database::rows( 'SELECT ' . implode( ', ', $found ) )[0];
 		$counts = array();
 		foreach ( $row as $status => $number ) {
-			$counts[ $status ] = self::of( $number, self::MOST_OF_QUEUE );
+			$counts[ $status ] = self::of( $number, self::MOST_OF_QUEUE[ $status ] );
 		}
 		return $counts + array( 'oldest_queued_seconds' => (int) $row['queued'] ? self::oldest( $name ) : null );
 	}

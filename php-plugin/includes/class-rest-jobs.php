@@ -32,7 +32,7 @@ final class Rest_Jobs extends Rest_Routes {
 			$wanted[ $name ] = $request[ $name ];
 		}
 		$page = ( new Job_List( $wanted ) )->page();
-		if ( null === $request['batch'] && null === $request['queue'] && null === $request['search'] ) {
+		if ( array_filter( $wanted, 'is_string' ) === array( 'order' => $wanted['order'] ) ) { // All jobs, from the beginning.
 			$page['counts'] = Counts::by_status();
 		}
 		return $page;
@@ -135,7 +135,7 @@ final class Rest_Jobs extends Rest_Routes {
 				),
 				'counts'   => array(
 					'type'                 => 'object',
-					'description'          => __( 'How many there are of each status; not in searches.', 'background-worker' ),
+					'description'          => __( 'How many there are of each status; on the first page of all jobs.', 'background-worker' ),
 					'additionalProperties' => self::count_schema(),
 				),
 			),
