@@ -40,6 +40,11 @@ final class Bridge {
 			return;
 		}
 		$channel->hide_stdin();
+		try {
+			Envelope::key(); // Now, and for all jobs and children: the database may not be there later.
+		} catch ( Lane_Failed $failed ) {
+			unset( $failed ); // A job that needs it says so.
+		}
 		while ( ob_get_level() > 0 && @ob_end_clean() ) { // phpcs:ignore -- WP-CLI's shell and plugins leave buffers; jobs begin at none.
 			continue;
 		}

@@ -144,11 +144,16 @@ final class Envelope {
 	 * in the database: what a constant or a filter makes of it may depend on the visitor's host name.
 	 *
 	 * @return string
+	 * @throws Lane_Failed When the database does not tell the address: any other key would make forgeries of all jobs.
 	 */
 	public static function key() {
 		if ( null === self::$key ) {
+			$address = self::address();
+			if ( '' === $address ) {
+				throw new Lane_Failed( 'the site\'s address cannot be read from the database, and the signature of jobs depends on it' );
+			}
 			$secret    = hash_hmac( 'sha256', 'background-worker-envelope', wp_salt( 'auth' ) . wp_salt( 'secure_auth' ), true );
-			self::$key = hash_hmac( 'sha256', $GLOBALS['wpdb']->base_prefix . "\0" . self::address(), $secret, true );
+			self::$key = hash_hmac( 'sha256', $GLOBALS['wpdb']->base_prefix . "\0" . $address, $secret, true );
 		}
 		return self::$key;
 	}
@@ -165,12 +170,12 @@ final class Envelope {
 	/**
 	 * Host and path of the site or network, without the scheme: a change to https is no other site.
 	 *
-	 * @return string
+	 * @return string Empty when the database does not tell it.
 	 */
 	private static function address() {
 		if ( is_multisite() ) {
 			$network = get_network( get_current_network_id() );
-			return strtolower( $network->domain . $network->path );
+			return $network ? strtolower( $network->domain . $network->path ) : '';
 		}
 		$url = (string) ( wp_load_alloptions()['siteurl'] ?? '' );
 		return strtolower( rtrim( (string) preg_replace( '~^[a-z]+://~i', '', $url ), '/' ) );

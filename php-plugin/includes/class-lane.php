@@ -88,7 +88,11 @@ final class Lane {
 		if ( null === self::lane() || microtime( true ) < self::$rests_until ) {
 			return self::$failure;
 		}
-		return self::$lane->takes( $job ) ? null : 'the job is larger than ' . self::backend() . ' takes';
+		try {
+			return self::$lane->takes( $job ) ? null : 'the job is larger than ' . self::backend() . ' takes';
+		} catch ( Lane_Failed $failed ) {
+			return self::rest( $failed );
+		}
 	}
 
 	/**
@@ -104,11 +108,21 @@ final class Lane {
 			$problem           = (string) self::$lane->put( $jobs, $ids );
 			self::$rests_until = 0.0;
 		} catch ( Lane_Failed $failed ) {
-			$problem           = $failed->getMessage();
-			self::$failure     = $problem;
-			self::$rests_until = microtime( true ) + self::REST;
+			$problem = self::rest( $failed );
 		}
 		return array( $ids, $problem );
+	}
+
+	/**
+	 * Leaves the broker alone for a while.
+	 *
+	 * @param Lane_Failed $failed What happened.
+	 * @return string Why jobs go into the table meanwhile.
+	 */
+	private static function rest( Lane_Failed $failed ) {
+		self::$failure     = $failed->getMessage();
+		self::$rests_until = microtime( true ) + self::REST;
+		return self::$failure;
 	}
 
 	/**

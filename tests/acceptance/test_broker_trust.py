@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 
 from tests.acceptance.brokers import BACKENDS, Broker
+from tests.lifetimes.at_work import at_work
 from tests.support.beanstalkd import Beanstalkd
 from tests.support.site import Site
 from tests.support.sites import Sites
+from tests.support.wait import wait_for
 from wpbg.queues.gearman import GearmanLane
 
 CALLBACKS = """
@@ -212,3 +214,46 @@ def test_the_shared_function_fires_hooks_with_text(sites: Sites, tmp_path: Path)
     finally:
         sites.close(site)
         broker.server.stop()
+
+
+UNREADABLE = """
+add_filter( 'alloptions', function ( $options ) {
+	return file_exists( ABSPATH . 'no-options' ) ? array() : $options;
+} );
+function passes( $n ) { return $n; }
+"""
+
+
+@pytest.mark.parametrize("lifetime", ["fork", "loop"])
+def test_a_database_that_does_not_answer_makes_no_forgery_of_a_job(
+    sqlite71: Site, broker: Broker, lifetime: str
+) -> None:
+    """The key depends on the site's address, which is in the options."""
+    sqlite71.mu_plugin("unreadable", UNREADABLE)
+    broker.serve(sqlite71)
+    with at_work(sqlite71, lifetime) as worker:
+        first = sqlite71.enqueue("passes", 1)
+        wait_for(lambda: sqlite71.query(f"SELECT 1 FROM {sqlite71.jobs} WHERE status = 'completed'"), 60, first)
+        sqlite71.wpbg("queues", "pause", "default", check=True)
+        sqlite71.enqueue("passes", 2)
+        (sqlite71.path / "no-options").touch()
+        sqlite71.query(f"UPDATE {sqlite71.table('bg_queues')} SET paused = 0")
+        wait_for(
+            lambda: sqlite71.query(f"SELECT 1 FROM {sqlite71.jobs} WHERE status IN ('completed', 'failed') AND id > 1"),
+            60,
+            "the second job has ended",
+        )
+        rows = sqlite71.query(f"SELECT status, attempts, error FROM {sqlite71.jobs} ORDER BY id")
+        assert [(row["status"], row["attempts"]) for row in rows] == [("completed", 1)] * 2, rows
+        assert not worker.named("job.failed")
+
+
+def test_a_site_that_does_not_know_its_address_signs_nothing(sqlite71: Site, broker: Broker) -> None:
+    """Such a job would be set aside as forged, and the site would believe that it was added."""
+    broker.serve(sqlite71)
+    told = sqlite71.eval_php(
+        "wp_cache_flush(); add_filter( 'alloptions', '__return_empty_array' );"
+        "echo add_async_job( (object) array( 'function' => 'strlen', 'user_data' => 'x' ) );"
+    )
+    assert sqlite71.job(told)["status"] == "queued"
+    assert broker.waiting(sqlite71) == 0
