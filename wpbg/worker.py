@@ -308,7 +308,7 @@ class Slot:
 
     def _mind_the_start(self, outcome: Outcome) -> None:
         """PHP that does not start is asked for less and less often."""
-        wait = min(2.0**self._failed_starts, START_BACKOFF)
+        wait = min(2.0 ** min(self._failed_starts, 10), START_BACKOFF)
         self._failed_starts += 1
         why = outcome.error.message if outcome.error else "PHP did not start."
         self._log.event(

@@ -44,6 +44,14 @@ final class Code_Watch {
 	private $loaded = 0;
 
 	/**
+	 * When the files were looked at last, Unix time. One that was loaded and changed since may have been loaded before
+	 * its change.
+	 *
+	 * @var int
+	 */
+	private $looked_at;
+
+	/**
 	 * What is active; null when that is not what was loaded.
 	 *
 	 * @var string[]|null
@@ -56,6 +64,7 @@ final class Code_Watch {
 	 * @param string $site The folder by which the worker knows the site; it may be a link to a release.
 	 */
 	public function __construct( $site = '' ) {
+		$this->looked_at = time();
 		$this->note_new_files( (int) ( $_SERVER['REQUEST_TIME'] ?? time() ) );
 		foreach ( self::places() as $place ) {
 			$this->note( $place );
@@ -75,6 +84,7 @@ final class Code_Watch {
 	 */
 	public function changed_file() {
 		clearstatcache();
+		$now = time();
 		foreach ( $this->folders as $folder => $which ) {
 			if ( self::which( $folder ) !== $which ) {
 				return $folder;
@@ -88,7 +98,8 @@ final class Code_Watch {
 				$this->note( $file );
 			}
 		}
-		$this->note_new_files( PHP_INT_MAX );
+		$this->note_new_files( $this->looked_at );
+		$this->looked_at = $now;
 		return null;
 	}
 
@@ -157,12 +168,31 @@ final class Code_Watch {
 	 * @return string[]
 	 */
 	private static function ways( $site ) {
-		$plugins = array_map( 'dirname', wp_get_active_and_valid_plugins() );
+		$plugins = wp_get_active_and_valid_plugins();
 		if ( is_multisite() ) {
-			$plugins = array_merge( $plugins, array_map( 'dirname', wp_get_active_network_plugins() ) );
+			$plugins = array_merge( $plugins, wp_get_active_network_plugins() );
 		}
-		$ways = array( $site, ABSPATH, WP_CONTENT_DIR, WP_PLUGIN_DIR, WPMU_PLUGIN_DIR, get_template_directory(), get_stylesheet_directory() );
-		return array_filter( array_unique( array_merge( $ways, $plugins ) ), 'file_exists' );
+		$folders = array( $site, ABSPATH, WP_CONTENT_DIR, WP_PLUGIN_DIR, WPMU_PLUGIN_DIR, get_template_directory(), get_stylesheet_directory() );
+		$folders = array_values( array_unique( array_merge( $folders, array_map( 'dirname', $plugins ) ) ) );
+		$links   = array_merge( array_filter( $plugins, 'is_link' ), ...array_map( array( __CLASS__, 'links_in' ), $folders ) );
+		return array_filter( array_unique( array_merge( $folders, $links ) ), 'file_exists' );
+	}
+
+	/**
+	 * The links in a folder, such as a plugin's to its libraries.
+	 *
+	 * @param string $folder The folder.
+	 * @return string[]
+	 */
+	private static function links_in( $folder ) {
+		$links = array();
+		$names = '' === $folder ? false : @scandir( $folder ); // phpcs:ignore WordPress.PHP.NoSilencedErrors -- It may not be there.
+		foreach ( $names ? $names : array() as $name ) {
+			if ( is_link( "$folder/$name" ) ) {
+				$links[] = "$folder/$name";
+			}
+		}
+		return $links;
 	}
 
 	/**

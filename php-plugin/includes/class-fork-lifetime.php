@@ -63,6 +63,13 @@ final class Fork_Lifetime {
 	private $shared = array();
 
 	/**
+	 * Whether the last child was killed because its time was over.
+	 *
+	 * @var bool
+	 */
+	private $overran = false;
+
+	/**
 	 * Takes over.
 	 *
 	 * @param Channel     $channel The wire.
@@ -143,7 +150,8 @@ final class Fork_Lifetime {
 		$status = $this->wait_for( $pid, (int) ( $head['timeout'] ?? 0 ) );
 		$code   = pcntl_wifexited( $status ) ? pcntl_wexitstatus( $status ) : -pcntl_wtermsig( $status );
 		if ( -self::STALE === $code ) {
-			return 'the active plugins have changed';
+			$why = 'the active plugins have changed';
+			$this->channel->send( 'B', array( 'why' => $why ) ); // Before the next: that the job did not begin, if so.
 		}
 		if ( -self::NOT_HERE === $code ) {
 			$this->channel->send( 'N', array( 'id' => $head['id'] ) );
@@ -152,12 +160,13 @@ final class Fork_Lifetime {
 		$this->channel->send(
 			'D',
 			array(
-				'id'     => $head['id'],
-				'code'   => $code,
-				'shared' => $this->shared,
+				'id'      => $head['id'],
+				'code'    => $code,
+				'shared'  => $this->shared,
+				'overran' => $this->overran,
 			)
 		);
-		return $this->recycling->worn_out();
+		return $why ?? $this->recycling->worn_out();
 	}
 
 	/**
@@ -208,12 +217,15 @@ final class Fork_Lifetime {
 	private function wait_for( $pid, $timeout ) {
 		$status   = 0;
 		$info     = array();
+
+		$this->overran = false;
 		$deadline = $timeout > 0 ? microtime( true ) + $timeout + Job_Process::KILL_AFTER + 1 : INF;
 		while ( pcntl_waitpid( $pid, $status, WNOHANG ) !== $pid ) {
 			if ( SIGCHLD === pcntl_sigtimedwait( array( SIGCHLD ), $info, 0, self::LOOK ) ) {
 				continue;
 			}
 			if ( microtime( true ) > $deadline ) {
+				$this->overran = true;
 				posix_kill( -$pid, SIGKILL );
 			}
 			if ( $this->channel->has_news() ) {

@@ -88,6 +88,22 @@ final class Job_Runner {
 		}
 		if ( get_current_blog_id() !== $blog ) {
 			switch_to_blog( $blog );
+			self::settle_in();
+		}
+	}
+
+	/**
+	 * What a process that was booted for the blog would have: its language and the form of its links. WordPress leaves
+	 * both as they were when it switches.
+	 */
+	private static function settle_in() {
+		unset( $GLOBALS['locale'] );
+		$locale = get_locale();
+		if ( determine_locale() === $locale || ! switch_to_locale( $locale ) ) {
+			$GLOBALS['locale'] = $locale; // phpcs:ignore WordPress.WP.GlobalVariablesOverride -- Where a language has no files.
+		}
+		if ( isset( $GLOBALS['wp_rewrite'] ) ) {
+			$GLOBALS['wp_rewrite']->init();
 		}
 	}
 

@@ -13,17 +13,18 @@ namespace Background_Worker;
  * Put back: output buffers (by Job_Process), error and exception handlers, current user, blog, locale, time zone,
  * superglobals, the main post, PHP settings that jobs use to change, working folder; the runtime object cache is
  * flushed; a transaction left open is rolled back; a database connection that was lost, or in which a job changed
- * more than tables (variables, locks, the database in use), is opened anew. Not put back: constants, classes,
- * functions, hooks and static variables. A job that needs those apart belongs into fork or restart.
+ * more than tables by $wpdb->query() (variables, locks, the database in use), is opened anew. Not put back: constants,
+ * classes, functions, hooks, static and environment variables, and what was done to the connection past $wpdb->query().
+ * A job that needs those apart belongs into fork or restart.
  */
 final class Process_State {
 
 	/**
 	 * PHP settings that are put back.
 	 */
-	const SETTINGS = array( 'memory_limit', 'max_execution_time', 'error_reporting', 'display_errors', 'error_log', 'log_errors', 'default_charset', 'precision', 'serialize_precision', 'user_agent', 'default_socket_timeout', 'mbstring.substitute_character' );
+	const SETTINGS = array( 'memory_limit', 'max_execution_time', 'error_reporting', 'display_errors', 'error_log', 'log_errors', 'default_charset', 'precision', 'serialize_precision', 'user_agent', 'default_socket_timeout', 'mbstring.substitute_character', 'pcre.backtrack_limit', 'pcre.recursion_limit', 'include_path' );
 
-	const SUPERGLOBALS = array( '_GET', '_POST', '_REQUEST', '_COOKIE', '_FILES', '_SERVER', 'post', 'wp_query', 'pagenow' );
+	const SUPERGLOBALS = array( '_GET', '_POST', '_REQUEST', '_COOKIE', '_FILES', '_SERVER', 'post', 'wp_query', 'pagenow', 'locale' );
 
 	/**
 	 * Seconds without a job after which the connection to the database is looked at.
@@ -33,7 +34,7 @@ final class Process_State {
 	/**
 	 * SQL that leaves something behind in its session.
 	 */
-	const OF_SESSION = '/^[\s(]*(?:set|use|lock|do|prepare|create\s+(?:or\s+replace\s+)?temporary)\b|\bget_lock\s*\(|:=/i';
+	const OF_SESSION = '~^(?:[\s(]|/\*.*?\*/)*(?:set|use|lock|do|prepare|create\s+(?:or\s+replace\s+)?temporary)\b|\bget_lock\s*\(|:=~is';
 
 	/**
 	 * Whether such SQL was run since the connection was opened.
@@ -65,9 +66,12 @@ final class Process_State {
 			'user'      => get_current_user_id(),
 			'blog'      => get_current_blog_id(),
 			'prefix'    => $wpdb->base_prefix,
+			'options'   => $wpdb->options,
 			'zone'      => date_default_timezone_get(),
 			'locale'    => setlocale( LC_ALL, '0' ),
 			'folder'    => getcwd(),
+			'buffers'   => ob_get_level(),
+			'libxml'    => function_exists( 'libxml_use_internal_errors' ) && libxml_use_internal_errors(),
 			'umask'     => umask(),
 			'encoding'  => function_exists( 'mb_internal_encoding' ) ? mb_internal_encoding() : null,
 			'error'     => self::error_handler(),
@@ -111,6 +115,9 @@ final class Process_State {
 		} catch ( \Throwable $thrown ) {
 			return 'the object cache cannot be emptied: ' . $thrown->getMessage();
 		}
+		if ( ob_get_level() > $this->kept['buffers'] ) {
+			return 'a job left an output buffer that cannot be closed';
+		}
 		return is_resource( STDOUT ) && is_resource( STDERR ) ? null : 'a job closed a standard stream';
 	}
 
@@ -132,11 +139,17 @@ final class Process_State {
 	 * Takes down the handlers that were put on top of ours.
 	 */
 	private function restore_handlers() {
-		for ( $tries = 0; $tries < 100 && self::error_handler() !== $this->kept['error']; $tries++ ) {
+		for ( $tries = 0; $tries < 1000 && ! in_array( self::error_handler(), array( null, $this->kept['error'] ), true ); $tries++ ) {
 			restore_error_handler();
 		}
-		for ( $tries = 0; $tries < 100 && self::exception_handler() !== $this->kept['exception']; $tries++ ) {
+		if ( self::error_handler() !== $this->kept['error'] ) {
+			set_error_handler( $this->kept['error'] ); // phpcs:ignore -- The job took it down.
+		}
+		for ( $tries = 0; $tries < 1000 && ! in_array( self::exception_handler(), array( null, $this->kept['exception'] ), true ); $tries++ ) {
 			restore_exception_handler();
+		}
+		if ( self::exception_handler() !== $this->kept['exception'] ) {
+			set_exception_handler( $this->kept['exception'] );
 		}
 	}
 
@@ -161,6 +174,13 @@ final class Process_State {
 		if ( null !== $this->kept['encoding'] && mb_internal_encoding() !== $this->kept['encoding'] ) {
 			mb_internal_encoding( $this->kept['encoding'] );
 		}
+		if ( function_exists( 'pcntl_signal' ) ) {
+			pcntl_signal( SIGCHLD, SIG_DFL );
+		}
+		if ( function_exists( 'libxml_use_internal_errors' ) ) {
+			libxml_use_internal_errors( $this->kept['libxml'] );
+		}
+		mt_srand( random_int( 0, PHP_INT_MAX ) ); // A job that wanted its own row of numbers.
 		umask( $this->kept['umask'] );
 		if ( getcwd() !== $this->kept['folder'] ) {
 			chdir( $this->kept['folder'] );
@@ -220,10 +240,24 @@ final class Process_State {
 		if ( $GLOBALS['wpdb']->base_prefix !== $this->kept['prefix'] ) {
 			$GLOBALS['wpdb']->set_prefix( $this->kept['prefix'] );
 		}
+		wp_suspend_cache_addition( false );
+		wp_suspend_cache_invalidation( false );
+		if ( wp_defer_term_counting() ) {
+			wp_defer_term_counting( false );
+		}
+		if ( wp_defer_comment_counting() ) {
+			wp_defer_comment_counting( false );
+		}
 		if ( is_multisite() && ( get_current_blog_id() !== $this->kept['blog'] || ! empty( $GLOBALS['_wp_switched_stack'] ) ) ) {
 			switch_to_blog( $this->kept['blog'] );
 			$GLOBALS['_wp_switched_stack'] = array();
 			$GLOBALS['switched']           = false;
+			if ( isset( $GLOBALS['wp_rewrite'] ) ) {
+				$GLOBALS['wp_rewrite']->init();
+			}
+		}
+		if ( $GLOBALS['wpdb']->options !== $this->kept['options'] ) {
+			$GLOBALS['wpdb']->set_prefix( $this->kept['prefix'] );
 		}
 		if ( get_current_user_id() !== $this->kept['user'] ) {
 			wp_set_current_user( $this->kept['user'] );

@@ -106,7 +106,7 @@ def put(site: Site, function: str, data: Iterable[Any], queue: str = "default", 
     """Jobs as rows, past WordPress, which takes a quarter of a second to boot; their ids in order."""
     mark = uuid.uuid4().hex
     columns = {"max_attempts": 1, **columns}
-    names = ", ".join(["queue", "payload", "batch", *columns])
+    names = ", ".join(["queue", "payload", "unique_key", *columns])
     statement = f"INSERT INTO {site.jobs} ({names}) VALUES ({', '.join(['%s'] * (3 + len(columns)))})"
     rows = [(queue, _payload(function, item), mark, *columns.values()) for item in data]
     if site.server:
@@ -115,7 +115,7 @@ def put(site: Site, function: str, data: Iterable[Any], queue: str = "default", 
     else:
         with contextlib.closing(sqlite3.connect(site.database, timeout=30)) as file, file:
             file.executemany(statement.replace("%s", "?"), rows)
-    found = site.query(f"SELECT id FROM {site.jobs} WHERE batch = %s ORDER BY id", (mark,))
+    found = site.query(f"SELECT id FROM {site.jobs} WHERE unique_key = %s ORDER BY id", (mark,))
     return [str(row["id"]) for row in found]
 
 

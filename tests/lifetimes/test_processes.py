@@ -226,3 +226,22 @@ def test_nothing_is_left_of_a_worker_that_was_stopped(site: Site, lifetime: str)
         work.wait_until_warm()
         assert php_processes(site)
     assert php_processes(site) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGUSR2])
+def test_a_job_that_dies_as_a_child_that_declines_it(site: Site, number: signal.Signals) -> None:
+    """By the same signal; it has begun, so it counts."""
+    with at_work(site, "fork") as work:
+        row = work.run("dies_by", int(number))
+        assert (row["status"], row["attempts"]) == ("failed", 1)
+        assert number.name in row["error"]
+        assert isinstance(work.result("process"), int)
+
+
+@pytest.mark.parametrize("lifetime", LIFETIMES)
+def test_a_time_limit_that_cannot_be_told_inside_is_told_as_one(site: Site, lifetime: str) -> None:
+    with at_work(site, lifetime) as work:
+        row = work.run("blocks_past_the_alarm", 30, timeout=1)
+        assert (row["status"], row["attempts"]) == ("failed", 1)
+        assert "longer than its time limit of 1 s" in row["error"]
+        assert isinstance(work.result("process"), int)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shlex
 import signal
 import sys
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lifetimes.at_work import LIFETIMES, AtWork, at_work, jobs, php_processes, put
+from tests.lifetimes.at_work import LIFETIMES, AtWork, at_work, gone, jobs, php_processes, put
 from tests.support.site import Site
 from tests.support.sites import Sites
 from tests.support.wait import next_second, wait_for
@@ -136,3 +137,16 @@ def test_a_killed_worker_takes_its_job_with_it(site: Site, lifetime: str, wrappe
         wait_for(lambda: not php_processes(site), 10, "no PHP is left")
     finally:
         work.worker.stop()
+
+
+def test_a_dead_wrapper_takes_its_job_with_it(site: Site, tmp_path: Path) -> None:
+    """The job is going to be tried again: its first PHP must not go on."""
+    queue = "wrapper-dies"
+    put(site, "runs_on_and_on", [str(tmp_path / "job")], queue=queue)
+    with at_work(site, "loop", "--wp", str(site.bin / "closes"), "--queue", queue) as work:
+        wait_for((tmp_path / "job.alive").exists, what="the job runs")
+        (php,) = php_processes(site)
+        wrapper = int(Path(f"/proc/{php}/stat").read_text().rpartition(")")[2].split()[1])
+        os.kill(wrapper, signal.SIGKILL)
+        work.wait_for_event("job.failed")
+        wait_for(lambda: gone(php), 10, "its PHP is gone")

@@ -187,7 +187,10 @@ class Run:
             self._told, self._told_at = body, time.monotonic()
         elif kind == wire.GONE:
             self._gone = int(body.get("code", 0))
+            self._overran = self._overran or (self._told is None and bool(body.get("overran")))
             self.shared = [str(name) for name in body.get("shared") or []]
+        elif kind == wire.NOT_HERE and self._started:
+            self._gone = -signal.SIGUSR2  # By which a child says so; this one has just died of it.
         elif kind == wire.NOT_HERE:
             self._declined = Declined.NOT_HERE
         elif kind == wire.BYE:

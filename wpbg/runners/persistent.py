@@ -169,11 +169,12 @@ class PersistentRunner(Stoppable):
         deadline = time.monotonic() + FAREWELL
         while process.exit_code is None and time.monotonic() < deadline:
             process.poll(deadline)
-        self._drop(blog)
+        self._drop(blog, group=False)  # Programs that its jobs left running on purpose go on.
 
-    def _drop(self, blog: int) -> None:
+    def _drop(self, blog: int, group: bool = True) -> None:
+        """Close a process. `group`: with all that is left of it; a wrapper may be dead while its PHP works on."""
         process = self._processes.pop(blog)
-        if process.exit_code is None:
+        if group or process.exit_code is None:
             process.kill()
         process.close()
 

@@ -55,6 +55,9 @@ def _exited(facts: Facts) -> Outcome:
 def _without_a_word(facts: Facts) -> Outcome:
     if facts.broken:
         return _ended(facts, Ending.PROCESS_DIED, JobError("ChannelBroken", facts.broken))
+    if facts.overran and not facts.started:
+        message = "The PHP process hung before the job began: what an earlier job left in it, or its object cache."
+        return _ended(facts, Ending.NOT_STARTED, JobError("NotStarted", message))
     if facts.overran or (facts.code == -signal.SIGALRM and facts.timeout > 0):
         message = (
             f"The job ran longer than its time limit of {facts.timeout} s and went on when it was told so: "

@@ -28,3 +28,16 @@ function runs_on( $file ) {
 		usleep( 10000 );
 	}
 }
+
+function dies_by( $signal ) {
+	posix_kill( getmypid(), $signal );
+	sleep( 5 );
+}
+
+function blocks_past_the_alarm( $seconds ) {
+	pcntl_sigprocmask( SIG_BLOCK, array( SIGALRM ) );
+	$until = hrtime( true ) / 1e9 + $seconds;
+	while ( hrtime( true ) / 1e9 < $until ) {
+		usleep( 10000 );
+	}
+}
