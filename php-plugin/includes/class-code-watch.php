@@ -98,9 +98,9 @@ final class Code_Watch {
 				$this->note( $file );
 			}
 		}
-		$this->note_new_files( $this->looked_at );
+		$changed         = $this->note_new_files( $this->looked_at );
 		$this->looked_at = $now;
-		return null;
+		return $changed;
 	}
 
 	/**
@@ -117,8 +117,10 @@ final class Code_Watch {
 	 * Lists what has been loaded since.
 	 *
 	 * @param int $began Unix time. A file that was changed since then counts as changed.
+	 * @return string|null One that does.
 	 */
 	private function note_new_files( $began ) {
+		$found  = null;
 		$loaded = get_included_files();
 		foreach ( array_slice( $loaded, $this->loaded ) as $file ) {
 			if ( 0 === strpos( $file, 'phar:' ) || 0 === strpos( $file, WP_CONTENT_DIR . '/cache/' ) ) {
@@ -128,9 +130,11 @@ final class Code_Watch {
 			$changed = (int) @filectime( $file ); // phpcs:ignore WordPress.PHP.NoSilencedErrors -- As below.
 			if ( $changed >= $began && $changed <= time() ) {
 				$this->files[ $file ] = array( 'changed while this process booted', null );
+				$found                = $file;
 			}
 		}
 		$this->loaded = count( $loaded );
+		return $found;
 	}
 
 	/**

@@ -15,7 +15,7 @@ import pytest
 from tests.lifetimes.at_work import PERSISTENT, AtWork, at_work, jobs, lines, put
 from tests.support.site import Site
 from tests.support.sites import Sites
-from tests.support.wait import wait_for
+from tests.support.wait import next_second, wait_for
 
 WITHIN = 2.0
 """Seconds after a change in which a job may still begin with the code of before."""
@@ -220,3 +220,52 @@ def test_a_site_whose_folder_is_a_link_to_another_release(maria71: Site, lifetim
         assert work.result("release") == "1"
         relink(current, second)
         wait_for(lambda: work.result("release") == "2", 20, "a job that sees the new release")
+
+
+@pytest.mark.parametrize("lifetime", PERSISTENT)
+def test_links_below_a_plugin_lead_elsewhere(maria71: Site, lifetime: str) -> None:
+    """To other libraries, to another file."""
+    plugins = maria71.path / "wp-content/plugins"
+    for version in ("1", "2"):
+        (maria71.folder / f"vendor-{version}").mkdir()
+        (maria71.folder / f"vendor-{version}/lib.php").write_text(f"<?php\n{returns('lib_version', version)}\n")
+        single = f"<?php\n/* Plugin Name: single */\n{returns('single_version', version)}\n"
+        (maria71.folder / f"single-{version}.php").write_text(single)
+    (plugins / "linked").mkdir()
+    (plugins / "linked/linked.php").write_text(
+        "<?php\n/* Plugin Name: linked */\nrequire __DIR__ . '/vendor/lib.php';\n"
+    )
+    relink(plugins / "linked/vendor", maria71.folder / "vendor-1")
+    relink(plugins / "single.php", maria71.folder / "single-1.php")
+    maria71.mu_plugin("versions", "function versions() { return array( lib_version(), single_version() ); }")
+    maria71.wp("plugin", "activate", "linked", "single")
+    next_second()
+    with at_work(maria71, lifetime) as work:
+        assert work.result("versions") == ["1", "1"]
+        relink(plugins / "linked/vendor", maria71.folder / "vendor-2")
+        wait_for(lambda: work.result("versions") == ["2", "1"], 20, "the new libraries")
+        relink(plugins / "single.php", maria71.folder / "single-2.php")
+        wait_for(lambda: work.result("versions") == ["2", "2"], 20, "the new file")
+
+
+@pytest.mark.parametrize("lifetime", PERSISTENT)
+def test_a_file_is_edited_while_the_job_runs_that_has_loaded_it(maria71: Site, lifetime: str, tmp_path: Path) -> None:
+    """What is loaded late is old by the time of the next look, although it has not changed since."""
+    library = maria71.path / "wp-content/plugins/late.php"
+    library.write_text(f"<?php\n{returns('late_version', '1')}\n")
+    maria71.mu_plugin(
+        "late",
+        f"function late() {{ require_once '{library}'; return late_version(); }}\n"
+        'function loads( $file ) { late(); touch( "$file.loaded" );'
+        ' while ( ! file_exists( "$file.go" ) ) { usleep( 10000 ); } return late(); }',
+    )
+    next_second()
+    with at_work(maria71, lifetime) as work:
+        work.wait_until_warm()
+        (job,) = put(maria71, "loads", [str(tmp_path / "job")])
+        wait_for((tmp_path / "job.loaded").exists, what="the file is loaded")
+        library.write_text(f"<?php\n// Edited.\n{returns('late_version', '2')}\n")
+        next_second()
+        (tmp_path / "job.go").touch()
+        assert work.end_of(job)["status"] == "completed"
+        wait_for(lambda: work.result("late") == "2", 10, "the edited file")
