@@ -41,7 +41,8 @@ def start(how: Boot, hello: Mapping[str, Any], limits: Limits, on_start: Callabl
     try:
         on_start(process)
         process.send(how.first)
-        greet(process, {"nonce": nonce.hex(), **hello}, limits)
+        ready = greet(process, {"nonce": nonce.hex(), **hello}, limits)
+        process.inside = int(ready.get("pid") or 0)
     except BaseException:
         if process.exit_code is not None:
             how.failed(process.exit_code)

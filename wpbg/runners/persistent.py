@@ -169,13 +169,14 @@ class PersistentRunner(Stoppable):
         deadline = time.monotonic() + FAREWELL
         while process.exit_code is None and time.monotonic() < deadline:
             process.poll(deadline)
-        self._drop(blog, group=False)  # Programs that its jobs left running on purpose go on.
+        self._drop(blog)
 
-    def _drop(self, blog: int, group: bool = True) -> None:
-        """Close a process. `group`: with all that is left of it; a wrapper may be dead while its PHP works on."""
+    def _drop(self, blog: int) -> None:
         process = self._processes.pop(blog)
-        if group or process.exit_code is None:
+        if process.exit_code is None:
             process.kill()
+        else:
+            process.kill_inside()  # Programs that its jobs left running on purpose go on.
         process.close()
 
     def _kill_all(self) -> None:

@@ -47,6 +47,8 @@ class PhpProcess:
             raise NotStarted(f"{argv[0]} could not be started: {error.strerror or error}.") from error
         assert self._popen.stdin and self._popen.stdout and self._popen.stderr
         self.pid = self._popen.pid
+        self.inside = 0
+        """What PHP says its number is; through `docker exec` it is not one of this machine."""
         if guarded:
             GUARD.watch(self.pid)
         self._reader = FrameReader(nonce)
@@ -157,6 +159,12 @@ class PhpProcess:
     def kill(self) -> None:
         """End all of it now."""
         self.signal_group(signal.SIGKILL)
+
+    def kill_inside(self) -> None:
+        """End the PHP process where a wrapper died and left it; nothing else that was started in it."""
+        with contextlib.suppress(OSError):
+            if self.inside > 1 and self.inside != self.pid and os.getsid(self.inside) == self.pid:
+                os.kill(self.inside, signal.SIGKILL)
 
     def close(self) -> None:
         """Wait for the end (it has ended, or is being killed) and let go of everything."""
