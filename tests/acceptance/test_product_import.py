@@ -90,12 +90,16 @@ def test_a_worker_imports_a_file(site: Site, tmp_path: Path) -> None:
     worker = site.wpbg("listen", "--queue", "product-import", "--stop-when-empty")
     assert worker.returncode == 0, worker.stderr
     assert products(site) == 2
-    rows = site.query(f"SELECT status, attempts, batch, result, error FROM {site.jobs} ORDER BY id")
+    rows = site.query(f"SELECT status, attempts, batch, callback, result, error FROM {site.jobs} ORDER BY id")
     assert [(row["status"], row["attempts"], row["batch"]) for row in rows] == [
         ("completed", 1, "spring"),
         ("failed", 1, "spring"),
         ("completed", 1, "spring"),
+        ("completed", 1, None),
     ]
+    # The last one is the worker's own: it tells WordPress that the batch is done.
+    assert rows[3]["callback"].startswith("Background_Worker\\Batch_Events::")
+    assert json.loads(rows[3]["result"])["failed"] == 1
     assert json.loads(rows[0]["result"])["action"] == "created"
     assert json.loads(rows[1]["error"])["message"] == "Row 2 (A-2): the name is missing"
 
