@@ -16,6 +16,7 @@ import pymysql.cursors
 
 from tests.support.need import require
 from tests.support.process import ending_with_us
+from tests.support.sockets import socket_path
 from tests.support.wait import wait_for
 
 
@@ -37,7 +38,7 @@ class MariaDB:
         self.folder = folder
         self.durable = durable
         self.data = folder / "data"
-        self.socket = folder / "s.sock"
+        self.socket = socket_path(folder)
         self.log = folder / "error.log"
         self.port = free_port()
         self.process: subprocess.Popen[bytes] | None = None

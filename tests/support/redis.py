@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tests.support.need import missing
 from tests.support.process import ending_with_us
+from tests.support.sockets import socket_path
 from tests.support.wait import wait_for
 
 
@@ -34,7 +35,7 @@ class Redis:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        self.socket = folder / "redis.sock"
+        self.socket = socket_path(folder, "redis.sock")
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from tests.support.need import require
 from tests.support.process import WorkerProcess
+from tests.support.sockets import socket_path
 from tests.support.wait import wait_for
 
 _MAIN = """[unix_http_server]
-file={folder}/sock
+file={socket}
 [supervisord]
 nodaemon=true
 user={user}
@@ -21,7 +22,7 @@ childlogdir={folder}
 [rpcinterface:supervisor]
 supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
 [supervisorctl]
-serverurl=unix://{folder}/sock
+serverurl=unix://{socket}
 [include]
 files={folder}/conf.d/*.conf
 """
@@ -36,7 +37,7 @@ class Supervisord:
         (folder / "conf.d").mkdir(parents=True)
         (folder / "cache").mkdir(mode=0o700)
         self._main = folder / "main.conf"
-        self._main.write_text(_MAIN.format(folder=folder, user=user))
+        self._main.write_text(_MAIN.format(folder=folder, socket=socket_path(folder, "sock"), user=user))
         self._process: WorkerProcess | None = None
 
     def add(self, name: str, config: str) -> None:
