@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import resource
-import select
-import signal
 import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from types import FrameType
-from typing import Protocol
+from dataclasses import dataclass
 
 from wpbg import __version__
-from wpbg.bookkeeping import Bookkeeper, Books
+from wpbg.board import Board, WorkerRow
+from wpbg.bookkeeping import Bookkeeper
+from wpbg.control import Control
 from wpbg.errors import QueueUnreachable
-from wpbg.job import Lease, Outcome
+from wpbg.heartbeat import renew_leases
 from wpbg.log import Log
 from wpbg.queues.base import Queue, Settlement
 from wpbg.runners.base import Runner, Stop
-from wpbg.settle import Decision
-from wpbg.worker import Control, Slot
+from wpbg.signals import Signals, Waker
+from wpbg.tally import Tally
+from wpbg.worker import Slot
 
 TICK = 0.25
 """Seconds between two looks around by the pool's own thread."""
@@ -33,35 +31,6 @@ LAST_WORDS = 10.0
 
 STALLED = 120.0
 """Seconds without a look around after which a worker is not well. A database may keep it waiting for half of it."""
-
-
-@dataclass(frozen=True)
-class WorkerRow:
-    """One slot as the workers' list shows it. Times are ms in the queue's clock; the ledger fills them in."""
-
-    name: str
-    host: str
-    pid: int
-    slot: int
-    mode: str
-    queues: tuple[str, ...]
-    state: str
-    job_id: str | None
-    jobs_done: int
-    memory_bytes: int
-    version: str
-
-
-class Board(Books, Protocol):
-    """Where the pool shows its slots (the ledger)."""
-
-    def show_workers(self, rows: Sequence[WorkerRow]) -> None:
-        """Write or refresh the rows; a row is known by host, pid and slot."""
-
-    def hide_workers(self, rows: Sequence[WorkerRow]) -> None:
-        """Take them away."""
-
-    def close(self) -> None: ...
 
 
 @dataclass(frozen=True)
@@ -83,45 +52,6 @@ class PoolOptions:
     signals: bool = True
 
 
-@dataclass
-class Tally:
-    """What came of it, for the last line."""
-
-    endings: dict[str, int] = field(default_factory=dict)
-    last: tuple[Outcome, Decision] | None = None
-
-
-class Waker:
-    """Wakes one waiting thread, from threads and from signal handlers.
-
-    An Event will not do: its lock may be held by the very code that the handler interrupts.
-    """
-
-    def __init__(self) -> None:
-        self._read, self._write = os.pipe()
-        os.set_blocking(self._read, False)
-        os.set_blocking(self._write, False)
-
-    def catch_signals(self) -> None:
-        """Every signal that has a handler wakes as well."""
-        signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
-
-    def set(self) -> None:
-        with contextlib.suppress(BlockingIOError):
-            os.write(self._write, b".")
-
-    def wait(self, seconds: float) -> None:
-        if select.select([self._read], [], [], seconds)[0]:
-            with contextlib.suppress(BlockingIOError):
-                os.read(self._read, 4096)
-
-    def close(self) -> None:
-        with contextlib.suppress(ValueError):
-            signal.set_wakeup_fd(-1)
-        os.close(self._read)
-        os.close(self._write)
-
-
 class Pool:
     """Runs slots until it is told to stop. `queue_for` and `runner_for` make one of each per slot."""
 
@@ -137,14 +67,12 @@ class Pool:
         self.options, self.control, self.tally, self._board, self._log = options, control, Tally(), board, log
         self._queue = queue_for()
         self._books = Bookkeeper(board, options.queues[0], log, self._queue.incoming)
-        self._lock = threading.Lock()
         self.slots = [
             Slot(self._slot_name(number), queue_for(), runner_for(), control, log, self._settled)
             for number in range(options.concurrency)
         ]
         self._wake = Waker()
-        self._signals: list[int] = []
-        self._hangups = 0
+        self._signals = Signals()
         self._stop_why = ""
         self._grace_ends: float | None = None
         self._began = time.monotonic()
@@ -176,7 +104,8 @@ class Pool:
 
     def run(self) -> None:
         """Work until asked to stop. Raises what ended a slot, after the others are through."""
-        self._install_signals()
+        if self.options.signals:
+            self._signals.install(self._wake)
         names = ",".join(self.options.queues)
         self._log.event(
             "worker.started", "", name=self.options.name, pid=os.getpid(), queues=names,
@@ -239,9 +168,7 @@ class Pool:
         self._queue.close()
         self._board.close()
         self._wake.close()
-        if self.options.signals:
-            # At its end Python puts the default back, which would kill: a window that closes late, a reload.
-            signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        self._signals.retire()
         self._log.event("worker.stopped", self._stop_why, name=self.options.name, **self.tally.endings)
 
     # -- what it does meanwhile --------------------------------------------------------------------------------
@@ -254,32 +181,9 @@ class Pool:
             self._reached = False
 
     def _heartbeat(self) -> None:
-        held = {slot: slot.leases() for slot in self.slots}
-        leases = [lease for of_slot in held.values() for lease in of_slot]
-        if leases:
-            renewal = self._queue.renew(leases)
-            for slot, of_slot in held.items():
-                for lease in of_slot:
-                    if lease in renewal.lost:
-                        self._lost(slot, lease)
-                    elif lease in renewal.cancel:
-                        slot.drop_held(lease)
-                        slot.stop_job(Stop.CANCEL, lease)
+        renew_leases(self._queue, self.slots, self._log)
         self._board.show_workers(self._rows())
         self._reached = True
-
-    def _lost(self, slot: Slot, lease: Lease) -> None:
-        """Somebody else has the job by now: two must not run it."""
-        slot.drop_held(lease)
-        if slot.running is not lease:
-            return
-        self._log.event(
-            "lease.lost",
-            "Another worker has this job by now; this run is stopped.",
-            id=lease.job.id,
-            slot=slot.name,
-        )
-        slot.stop_job(Stop.NOW, lease)
 
     def _housekeep(self) -> None:
         done = self._queue.tick()
@@ -332,14 +236,10 @@ class Pool:
 
     def _settled(self, item: Settlement) -> None:
         self._books.statistics.note(item)
-        outcome, decision = item.outcome, item.decision
-        with self._lock:
-            key = outcome.ending.value
-            self.tally.endings[key] = self.tally.endings.get(key, 0) + 1
-            self.tally.last = (outcome, decision)
-            done = sum(slot.state.jobs_done for slot in self.slots)
-        if self.options.max_jobs is not None and done >= self.options.max_jobs:
-            self.stop(f"--max-jobs {self.options.max_jobs} reached.")
+        self.tally.note(item)
+        most = self.options.max_jobs
+        if most is not None and sum(slot.state.jobs_done for slot in self.slots) >= most:
+            self.stop(f"--max-jobs {most} reached.")
         self._wake.set()
 
     def _look_at_limits(self) -> None:
@@ -357,28 +257,13 @@ class Pool:
         self.control.stop()
         self._wake.set()
 
-    def _install_signals(self) -> None:
-        if not self.options.signals:
-            return
-        self._wake.catch_signals()
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            signal.signal(number, self._on_signal)
-
-    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
-        # Only notes it: a handler runs in the middle of anything, also of a log line.
-        if number == signal.SIGHUP:
-            self._hangups += 1
-        else:
-            self._signals.append(number)
-
     def _look_at_signals(self) -> None:
-        if self._hangups:
-            self._hangups = 0
+        if self._signals.hung_up():
             self._log.event("worker.recycling", "PHP processes are replaced before their next job.")
             for slot in self.slots:
                 slot.runner.recycle()
-        if self._signals:
-            self._stop_gracefully(signal.Signals(self._signals[0]).name)
+        if self._signals.ends:
+            self._stop_gracefully(self._signals.ends[0])
 
     def _stop_gracefully(self, name: str) -> None:
         """Wait for the running jobs, say so, and end the waiting when its time is over or at a second signal."""
@@ -389,7 +274,7 @@ class Pool:
             running = sum(slot.running is not None for slot in self.slots)
             waiting = f"Waiting at most {self.options.grace:g} s for {running} running job(s); once more stops now."
             self._log.event("worker.stopping", f"{self._stop_why} {waiting if running else ''}".strip())
-        if len(self._signals) > 1:
+        if len(self._signals.ends) > 1:
             self.control.abandon.set()
             self._stop_jobs(Stop.NOW)
         elif now >= self._grace_ends:

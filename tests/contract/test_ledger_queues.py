@@ -8,12 +8,12 @@ from dataclasses import replace
 import pytest
 
 from tests.contract.bench import BROKEN, DONE, FINE, LOST, DatabaseBench, job, put_one, take
+from wpbg.board import WorkerRow
 from wpbg.errors import QueueUnreachable
 from wpbg.job import Status
 from wpbg.ledger import WrongState
 from wpbg.ledger.book import FORGOTTEN_MS
 from wpbg.ledger.views import SILENT_MS
-from wpbg.pool import WorkerRow
 
 
 class TestQueues:

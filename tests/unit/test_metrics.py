@@ -141,14 +141,14 @@ def test_nothing_of_it_is_imported_for_help() -> None:
 
 
 def test_an_outcome_of_a_run_is_known_to_the_counter() -> None:
-    """What `wpbg.worker` calls the events of a settled run is what is counted."""
+    """What `wpbg.recorder` calls the events of a settled run is what is counted."""
     from wpbg.job import Ending
     from wpbg.metrics.instruments import OUTCOMES
+    from wpbg.recorder import sentence
     from wpbg.settle import decide
-    from wpbg.worker import _sentence
 
     for ending in Ending:
         for attempt in (1, 3):
             outcome = Outcome(ending)
-            name, _ = _sentence(decide(Job("1", "q", b"", attempt), outcome, lambda: 0.5), outcome)
+            name, _ = sentence(decide(Job("1", "q", b"", attempt), outcome, lambda: 0.5), outcome)
             assert name.removeprefix("job.") in OUTCOMES

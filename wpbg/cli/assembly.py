@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
+from wpbg.control import Control
 from wpbg.lanes import in_front_of
 from wpbg.ledger import Ledger
 from wpbg.lifetimes import runner_maker
@@ -21,7 +22,6 @@ from wpbg.runners.persistent import Recycling
 from wpbg.settings import WorkerSettings, debug, log_file, worker_settings
 from wpbg.site import Site
 from wpbg.systemd import Systemd
-from wpbg.worker import Control
 
 QueueFor: TypeAlias = Callable[[], Queue]
 

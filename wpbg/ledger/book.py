@@ -17,7 +17,7 @@ from wpbg.queues.settings import DatabaseSettings
 from wpbg.statistics import Taken
 
 if TYPE_CHECKING:
-    from wpbg.pool import WorkerRow
+    from wpbg.board import WorkerRow
 
 NEWEST = 2**62
 """An id above every other."""

@@ -1,0 +1,100 @@
+"""What a slot has claimed: the job that runs, those held behind it, those whose outcome is not recorded yet."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+
+from wpbg.job import Ending, Lease, Outcome
+from wpbg.queues.base import Settlement
+from wpbg.settle import Release
+
+HELD = Outcome(Ending.INTERRUPTED)
+"""The outcome of a job that was claimed ahead and not run."""
+
+
+class Claimed:
+    """The leases of one slot; each is in one of the three places. Safe from every thread: the pool's renews them and
+    takes away from them while the slot's works. Seconds are those of `time.monotonic`."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running: Lease | None = None
+        self._since = 0.0
+        self._held: deque[Lease] = deque()
+        self._unsettled: list[Settlement] = []
+
+    @property
+    def running(self) -> Lease | None:
+        """The lease that is being worked on."""
+        return self._running
+
+    @property
+    def holds(self) -> bool:
+        """Whether more is to be run."""
+        return bool(self._held)
+
+    def leases(self) -> list[Lease]:
+        """All that must not run out."""
+        with self._lock:
+            running = [self._running] if self._running is not None else []
+            return [*running, *self._held, *(item.lease for item in self._unsettled)]
+
+    def hold(self, leases: Sequence[Lease]) -> None:
+        """Fresh from the queue, to be run in this order."""
+        with self._lock:
+            self._held.extend(leases)
+
+    def begin(self, arm: Callable[[], None]) -> Lease | None:
+        """The next job to run, None where there is none; `arm` is called before anybody can want it stopped."""
+        with self._lock:
+            if not self._held:
+                return None
+            arm()
+            self._running = self._held.popleft()
+            self._since = time.monotonic()
+            return self._running
+
+    def end(self, item: Settlement | None) -> None:
+        """The running job ended so; None: nobody knows how, its lease will run out."""
+        with self._lock:
+            self._running = None
+            if item is not None:
+                self._unsettled.append(item)
+
+    def running_for(self, seconds: float) -> Lease | None:
+        """The running job, if it has been for as long."""
+        with self._lock:
+            return self._running if time.monotonic() - self._since >= seconds else None
+
+    def if_running(self, lease: Lease | None, act: Callable[[], None]) -> None:
+        """Act while a job runs (with `lease`: while it is that one) and before another can begin."""
+        with self._lock:
+            if self._running is not None and lease in (None, self._running):
+                act()
+
+    def drop(self, lease: Lease) -> None:
+        """A held lease that was lost, or that somebody cancelled, is not run."""
+        with self._lock:
+            if lease in self._held:
+                self._held.remove(lease)
+                self._unsettled.append(Settlement(lease, Release(), HELD))
+
+    def hand_back(self) -> None:
+        """Jobs that were claimed ahead and will not be run go back uncounted."""
+        with self._lock:
+            while self._held:
+                self._unsettled.append(Settlement(self._held.popleft(), Release(), HELD))
+
+    def take_unsettled(self) -> list[Settlement]:
+        """What is to be recorded. The caller sees to it that it is."""
+        with self._lock:
+            taken, self._unsettled = self._unsettled, []
+            return taken
+
+    def put_back(self, items: Sequence[Settlement]) -> None:
+        """What could not be recorded."""
+        with self._lock:
+            self._unsettled = [*items, *self._unsettled]
