@@ -35,6 +35,11 @@ final class Fork_Lifetime {
 	const LOOK = 100000000;
 
 	/**
+	 * By how much the linear congruential generator is moved on in a child, at most: some 40 µs.
+	 */
+	const MOST_DRAWS = 4096;
+
+	/**
 	 * The wire.
 	 *
 	 * @var Channel
@@ -180,7 +185,7 @@ final class Fork_Lifetime {
 		posix_setpgid( 0, 0 );
 		pcntl_sigprocmask( SIG_UNBLOCK, array( SIGCHLD ) );
 		$this->channel->adopt();
-		mt_srand( random_int( 0, PHP_INT_MAX ) ); // Else every job draws the same numbers.
+		self::draw_other_numbers();
 		if ( ! Connections::open() ) {
 			fwrite( STDERR, "Error: the job's process could not connect to the site's database.\n" );
 			Bridge::leave( 1 );
@@ -194,6 +199,17 @@ final class Fork_Lifetime {
 		$this->process->leave_at_once();
 		$this->process->run( $head, $payload );
 		exit( 0 );
+	}
+
+	/**
+	 * Else every job would draw the numbers that the job before it drew.
+	 */
+	private static function draw_other_numbers() {
+		mt_srand( random_int( 0, PHP_INT_MAX ) );
+		// PHP gives no way to seed this one anew, which uniqid() uses too: it is moved on.
+		for ( $draws = random_int( 1, self::MOST_DRAWS ); $draws > 0; $draws-- ) {
+			lcg_value();
+		}
 	}
 
 	/**

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -16,6 +17,8 @@ from tests.support.gearmand import Gearmand
 from tests.support.site import Site
 from wpbg.queues.beanstalkd import BeanstalkdLane
 from wpbg.queues.gearman import GearmanLane
+from wpbg.queues.lane import Lane
+from wpbg.queues.reach import AWAY, Reach
 
 SALTS = itertools.count(1)
 """A new one for each test: it finds an empty broker."""
@@ -94,3 +97,39 @@ def test_what_is_on_its_way_in_is_told(lane: str, mariadb_site: Site, request: p
             pass
         queue.reserve(5, "w1")
         assert not queue.incoming()
+
+
+@pytest.mark.parametrize("backend", ["beanstalkd", "gearmand"])
+def test_a_broker_that_was_started_again_is_back_for_every_slot(
+    backend: str, mariadb_site: Site, tmp_path: Path
+) -> None:
+    """Also for those whose connections were open when it ended, and were not used since."""
+    server = Beanstalkd() if backend == "beanstalkd" else Gearmand(tmp_path)
+    server.start()
+    now = [1000.0]
+
+    def lane() -> Lane:
+        if backend == "beanstalkd":
+            return BeanstalkdLane(server.address, "salt")
+        return GearmanLane([server.address], "salt", None, "default")
+
+    try:
+        with ExitStack() as stack:
+            bench = LaneBench(mariadb_site, stack, lane)
+            bench.reach = Reach(clock=lambda: now[0])
+            slots = [bench.queue() for _ in range(3)]
+            for slot in slots:
+                assert slot.reserve(1, "worker") + slot.reserve(1, "worker") == []
+            server.kill()
+            for _ in range(2):
+                assert slots[0].reserve(1, "worker") == []
+            assert bench.reach.away
+            server.start()
+            now[0] += AWAY
+            for slot in (slots[2], slots[0]):
+                assert not bench.reach.away
+                slots[1].put([job()])
+                assert len(slot.reserve(1, "worker") + slot.reserve(1, "worker")) == 1
+            assert bench.reach.losses == 1
+    finally:
+        server.stop()

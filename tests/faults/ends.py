@@ -72,6 +72,7 @@ ENDS = {
     "leaves_transaction_open": End("completed", result="open"),
     "sets_error_handler": End("completed", result="set"),
     "sets_exception_handler": End("completed", result="set"),
+    "takes_handlers_down": End("completed", result="down"),
     "sets_current_user": End("completed", result=1),
     "defines_constant": End("completed", result="constant"),
     "changes_memory_limit": End("completed", result="1G"),

@@ -141,3 +141,22 @@ def test_the_database_is_away_when_a_blog_is_looked_up(sites: Sites, private_mar
         private_mariadb.start()
         row = work.end_of(job)
         assert (row["status"], row["attempts"]) == ("completed", 1), row["error"]
+
+
+@pytest.mark.parametrize("lifetime", PERSISTENT)
+def test_the_language_and_the_links_of_a_blog(sites: Sites, lifetime: str) -> None:
+    """Another blog's, and back: as in a process that was booted for each."""
+    network = sites.clone("multisite")
+    jobs(network, "blogs")
+    network.query(
+        "UPDATE wp_2_options SET option_value = '/%year%/%postname%/' WHERE option_name = 'permalink_structure'"
+    )
+    network.query("DELETE FROM wp_2_options WHERE option_name = 'WPLANG'")
+    network.query("INSERT INTO wp_2_options (option_name, option_value) VALUES ('WPLANG', 'de_DE')")
+    with at_work(network, lifetime) as work:
+        home = work.result("speaks", blog_id=1)
+        assert home[0] == home[1] == "en_US"
+        for _ in range(2):
+            assert work.result("speaks", blog_id=2)[:3] == ["de_DE", "de_DE", "/%year%/%postname%/"]
+            assert work.result("speaks", blog_id=1) == home
+    sites.close(network)

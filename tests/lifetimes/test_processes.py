@@ -245,3 +245,20 @@ def test_a_time_limit_that_cannot_be_told_inside_is_told_as_one(site: Site, life
         assert (row["status"], row["attempts"]) == ("failed", 1)
         assert "longer than its time limit of 1 s" in row["error"]
         assert isinstance(work.result("process"), int)
+
+
+def test_a_process_that_hangs_between_jobs_costs_none_an_attempt(site: Site) -> None:
+    with at_work(site, "loop") as work:
+        hung, after = (put(site, function, [None], timeout=2)[0] for function in ("hangs_after_itself", "process"))
+        first, second = work.end_of(hung), work.end_of(after)
+        assert (first["status"], first["attempts"]) == ("completed", 1), first["error"]
+        assert (second["status"], second["attempts"]) == ("completed", 1), second["error"]
+        assert second["result"] != first["result"]
+
+
+def test_forked_jobs_draw_numbers_of_their_own(site: Site) -> None:
+    with at_work(site, "fork") as work:
+        drawn = [work.result("draws") for _ in range(3)]
+    assert len({integer for integer, _ in drawn}) == 3
+    # Two may be alike by chance, one time in 4,096.
+    assert len({fraction for _, fraction in drawn}) > 1

@@ -77,6 +77,7 @@ class LaneQueue:
         self.table, self._lane, self._seal, self._log = table, lane, seal, log
         self.capabilities = table.capabilities - lane.lacks
         self._reach = reach or Reach(log)
+        self._losses = self._reach.losses
         self._lane_first = True
 
     def put(self, jobs: Iterable[NewJob]) -> list[str]:
@@ -151,6 +152,9 @@ class LaneQueue:
         """What the lane answers; `otherwise` while it does not, or is left alone."""
         if not self._reach.may_ask():
             return otherwise
+        if self._losses != self._reach.losses:
+            self._losses = self._reach.losses
+            self._lane.close()  # Another slot has found it lost: what is open here is dead, too.
         try:
             answer = ask()
         except QueueUnreachable as error:

@@ -25,6 +25,8 @@ class Reach:
         self._away_until = 0.0
         self._pause = AWAY
         self._lost = False
+        self.losses = 0
+        """How often it was lost. A connection that is older than the last time is dead."""
 
     @property
     def away(self) -> bool:
@@ -38,15 +40,18 @@ class Reach:
                 return True
             if self._clock() < self._away_until:
                 return False
+            self._pause = min(self._pause * 2, LONGEST)
             self._away_until = self._clock() + self._pause
             return True
 
     def lost(self, lane: str, error: QueueUnreachable) -> None:
-        """It did not answer."""
+        """It did not answer. Those who had asked before they could know it say the same once more."""
         with self._lock:
             said, self._lost = self._lost, True
-            self._pause = min(self._pause * 2, LONGEST) if said else AWAY
-            self._away_until = self._clock() + self._pause
+            if not said:
+                self.losses += 1
+                self._pause = AWAY
+                self._away_until = self._clock() + self._pause
         if self._log:
             self._log.hint("lane.error", lane=lane)
         if self._log and not said:

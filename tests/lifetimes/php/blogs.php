@@ -30,3 +30,7 @@ function restores_too_often() {
 function process() {
 	return getmypid();
 }
+
+function speaks() {
+	return array( get_locale(), determine_locale(), $GLOBALS['wp_rewrite']->permalink_structure );
+}

@@ -41,3 +41,22 @@ function blocks_past_the_alarm( $seconds ) {
 		usleep( 10000 );
 	}
 }
+
+// What the process does between this job and the next one never ends.
+function hangs_after_itself() {
+	$GLOBALS['wp_object_cache'] = new class() {
+		public function flush() {
+			while ( true ) {
+				sleep( 600 );
+			}
+		}
+	};
+	return process();
+}
+
+mt_rand(); // Both generators are seeded in the process that forks.
+lcg_value();
+
+function draws() {
+	return array( mt_rand(), lcg_value() );
+}
