@@ -199,7 +199,7 @@ class Slot:
 
     def _mind_the_start(self, outcome: Outcome) -> None:
         """PHP that does not start is asked for less and less often."""
-        wait = min(2.0 ** min(self._failed_starts, 10), START_BACKOFF)
+        wait = start_pause(self._failed_starts)
         self._failed_starts += 1
         why = outcome.error.message if outcome.error else "PHP did not start."
         self._log.event(
@@ -238,3 +238,8 @@ class _Listener:
         if now >= self._next:
             self._next = now + PROGRESS_EVERY
             self._slot.report_progress(self._lease, progress)
+
+
+def start_pause(failures: int) -> float:
+    """Seconds until PHP is started again when so many starts before this one have failed: 1 to `START_BACKOFF`."""
+    return min(2.0 ** min(failures, 10), START_BACKOFF)  # An exponent without end overflows, within a day.
