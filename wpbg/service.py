@@ -35,6 +35,8 @@ class Service:
     processes: int = 1
     grace: float = 60.0
     metrics: tuple[str, int] | None = None
+    made_by: tuple[str, ...] = ()
+    """The command line that prints the file."""
 
     @property
     def patience(self) -> int:
@@ -99,6 +101,14 @@ def fill(text: str, values: Mapping[str, str]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _first_lines(text: str, kind: str, service: Service, file: str) -> str:
+    """With the command line that makes this very file. Root types it: nobody else may write there."""
+    line = shlex.join(service.made_by or ("wpbg", "service", kind))
+    if service.user and service.made_by:
+        line = f"sudo -u {shlex.quote(user_name(service.user))} {line}"
+    return re.sub(r"(?m)^([;#]   )wpbg service .*$", lambda found: f"{found[1]}{line} > {file}", text, count=1)
+
+
 # -- supervisord ---------------------------------------------------------------------------------------------
 
 
@@ -119,7 +129,7 @@ def _supervisord(service: Service) -> str:
         "stdout_logfile": log,
     }
     text = fill(bundled("supervisord"), values).replace("[program:wpbg-site]", f"[program:{service.name}]")
-    return text.replace("conf.d/wpbg-site.conf", f"conf.d/{service.name}.conf")
+    return _first_lines(text, "supervisord", service, f"/etc/supervisor/conf.d/{service.name}.conf")
 
 
 def _plain(value: str) -> str:
@@ -149,7 +159,8 @@ def _systemd(service: Service) -> str:
         "ExecStart": " ".join(_word(word) for word in argv).replace("\0", "%i"),
         "TimeoutStopSec": str(service.patience),
     }
-    text = fill(bundled("systemd"), values).replace("wpbg-site@.service", f"{service.name}@.service")
+    text = fill(bundled("systemd"), values)
+    text = _first_lines(text, "systemd", service, f"/etc/systemd/system/{service.name}@.service")
     last = service.first + service.processes - 1
     instances = str(service.first) if service.processes == 1 else f"{{{service.first}..{last}}}"
     return text.replace("wpbg-site@1", f"{service.name}@{instances}")

@@ -159,6 +159,10 @@ def test_root_is_refused_on_somebody_elses_site(sites: Sites) -> None:
     assert site.wpbg("run", "--allow-root", env={"WP_CLI_ALLOW_ROOT": ""}).returncode == 0
     text = site.wpbg("service", "systemd", "--allow-root", check=True).stdout
     assert f"User={name}\n" in text
+    first = next(line for line in text.splitlines() if " > /etc/systemd/system/" in line)
+    assert first.startswith(f"#   sudo -u {name} "), "root may write there, the site's user may look at the site"
+    assert " service systemd --path " in first
+    assert "--allow-root" not in first
     done = site.wp("background-worker", "run", "--allow-root", env={"WP_CLI_ALLOW_ROOT": ""}, check=False)
     assert done.returncode == 0, "root who told WP-CLI need not tell again"
     sites.close(site)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pwd
 import shutil
+import sys
+from pathlib import Path
 
 import click
 
 from wpbg.cli.options import Target, site_options
 from wpbg.errors import UsageError
-from wpbg.service import Service, listen_words, render, service_name
+from wpbg.service import Service, listen_words, program, render, service_name
 from wpbg.settings import check_queue
 from wpbg.webuser import web_user
 
@@ -95,10 +97,18 @@ def service(
                 processes=processes,
                 grace=grace,
                 metrics=first_address(metrics, processes) if metrics else None,
+                made_by=typed(wp.cwd),
             ),
         ),
         nl=False,
     )
+
+
+def typed(folder: Path) -> tuple[str, ...]:
+    """The command line that we were called by, such that it can be typed in any folder."""
+    words = [word for word in sys.argv[1:] if word != "--allow-root"]
+    known = {word.partition("=")[2] if word.startswith("--path=") else word for word in words}
+    return (*program(), *words, *(() if str(folder) in known else ("--path", str(folder))))
 
 
 def uid_of(name: str) -> int:
