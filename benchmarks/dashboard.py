@@ -107,6 +107,8 @@ def questions(site: Site, admin: Visitor) -> dict[str, Callable[[], Any]]:
         "id"
     ]
     second = route("/jobs", status="completed")()["next"]
+    queued = site.query(f"SELECT MIN(id) AS first, MAX(id) AS last FROM {site.jobs} WHERE status = 'queued'")[0]
+    waiting = (queued["first"] + queued["last"]) // 2
     failed = site.query(f"SELECT id FROM {site.jobs} WHERE status = 'failed' LIMIT 1")[0]["id"]
     asked: dict[str, Callable[[], Any]] = {
         "page": lambda: admin.ask("GET", "/wp-admin/tools.php?page=background-jobs"),
@@ -122,6 +124,8 @@ def questions(site: Site, admin: Visitor) -> dict[str, Callable[[], Any]]:
         "failed jobs of a queue": route("/jobs", queue="queue-3", status="failed"),
         "search that finds": route("/jobs", search="callback_7"),
         "search that finds nothing": route("/jobs", search="nothing like it"),
+        "search of the queued that finds nothing": route("/jobs", search="nothing like it", status="queued"),
+        "queued jobs, a page of the middle": route("/jobs", status="queued", cursor=f"0-{waiting}"),
         "search for an id": route("/jobs", search=str(middle)),
         "one job": route(f"/jobs/{failed}"),
         "batches": route("/batches"),

@@ -31,7 +31,7 @@ final class Batches {
 	 */
 	public static function page( $before, $many ) {
 		$which = null === $before ? '1 = 1' : 'touched_at < ' . (int) $before;
-		$rows  = Database::rows( 'SELECT * FROM ' . Kept_Tables::batches() . " WHERE {$which} ORDER BY touched_at DESC LIMIT " . ( $many + 1 ) );
+		$rows  = Database::rows( 'SELECT * FROM ' . Kept_Tables::batches() . " FORCE INDEX (touched) WHERE {$which} ORDER BY touched_at DESC LIMIT " . ( $many + 1 ) );
 		$more  = count( $rows ) > $many;
 		$rows  = array_slice( $rows, 0, $many );
 		$found = array_map( array( self::class, 'view' ), $rows );

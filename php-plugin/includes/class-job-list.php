@@ -169,7 +169,22 @@ final class Job_List {
 		if ( null === $this->wanted['status'] ) {
 			return "id {$sign}{$own} {$id}";
 		}
-		return "due_at {$sign}= {$due} AND (due_at {$sign} {$due} OR id {$sign}{$own} {$id})";
+		return self::behind( 'due_at', $due, $sign, "{$sign}{$own}", $id );
+	}
+
+	/**
+	 * What lies on one side of a place in an order of two columns, as ranges that both databases find in an index: all
+	 * waiting jobs have the same time, so that the id counts.
+	 *
+	 * @param string $column The first column; the second is the id.
+	 * @param int    $value  The place's.
+	 * @param string $sign   `<` or `>`.
+	 * @param string $own    The same for the id, with `=` when the place itself is meant, too.
+	 * @param int    $id     The place's id.
+	 * @return string SQL.
+	 */
+	private static function behind( $column, $value, $sign, $own, $id ) {
+		return "{$column} {$sign}= {$value} AND ({$column} {$sign} {$value} OR ({$column} = {$value} AND id {$own} {$id}))";
 	}
 
 	/**
@@ -228,7 +243,7 @@ final class Job_List {
 		$word   = 'asc' === $this->wanted['order'] ? 'ASC' : 'DESC';
 		$sign   = 'asc' === $this->wanted['order'] ? '>' : '<';
 		$cursor = $this->cursor();
-		$after  = $cursor ? "AND priority {$sign}= {$cursor->due_at} AND (priority {$sign} {$cursor->due_at} OR id {$sign} {$cursor->id})" : '';
+		$after  = $cursor ? 'AND ' . self::behind( 'priority', $cursor->due_at, $sign, $sign, $cursor->id ) : '';
 		$many   = (int) $this->wanted['per_page'];
 		$which  = 'status = ' . Database::literal( $this->wanted['status'] ) . ' AND queue = ' . Database::literal( $this->wanted['queue'] );
 		$rows   = $this->read( "FORCE INDEX (claim) WHERE {$which} {$after} ORDER BY priority {$word}, id {$word} LIMIT " . ( $many + 1 ) );
