@@ -11,12 +11,13 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pymysql
 
-from tests.chaos.cable import Cable
+from tests.chaos.network import Network
 from tests.support.beanstalkd import Beanstalkd
 from tests.support.gearmand import Gearmand
 from tests.support.mariadb import MariaDB
@@ -29,6 +30,8 @@ LEASE = 3.0
 """Seconds. Short, so that a trial need not wait long for what was abandoned."""
 WORKERS = 2
 SLOTS = 2
+PAUSE = {"loop": 100_000, "fork": 100_000, "restart": 2_000}
+"""Microseconds that a job sleeps at most before and after it is noted down: slots are to be busy when a fault comes."""
 
 BACKENDS = ("mariadb", "sqlite", "beanstalkd", "gearmand")
 """The brokers persist: beanstalkd -b, gearmand -q MySQL. Behind them is MariaDB."""
@@ -37,6 +40,14 @@ FAKETIME = (
     "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1",
     "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1",
 )
+
+
+@dataclass(frozen=True)
+class Worker:
+    """A `wpbg listen`; no other one has its name."""
+
+    name: str
+    process: WorkerProcess
 
 
 class Bench:
@@ -49,12 +60,13 @@ class Bench:
         self.stack.callback(self.sites.close_all)
         self.server: MariaDB | None = None
         self.broker: Beanstalkd | Gearmand | None = None
-        self.cable: Cable | None = None
+        self.network: Network | None = None
         self.small_disk = folder / "disk"
         self.disk_is_small = False
         self.clock = folder / "clock"
         self.faketime = next((Path(path) for path in FAKETIME if Path(path).exists()), None)
-        self._workers: list[WorkerProcess] = []
+        self._workers: list[Worker] = []
+        self._started = 0
         self._supervised = True
         self.log: list[str] = []
         self._supervisor = threading.Thread(target=self._supervise, daemon=True)
@@ -73,18 +85,21 @@ class Bench:
             self.server = MariaDB(self.folder / "mariadb", durable=True)
             self.stack.callback(self.server.stop)
             site = self.sites.clone("maria71", server=self.server)
-            self.cable = Cable((self.server.host, self.server.port))
-            self.stack.callback(self.cable.close)
-            site.configure(DB_HOST=f"{self.cable.host}:{self.cable.port}")
+            self.network = Network()
+            self.stack.callback(self.network.close)
+            site.configure(DB_HOST=self.network.to(self.server.host, self.server.port))
         constants: dict[str, Any] = {"BACKGROUND_WORKER_LOG": str(self.small_disk / "worker.log")}
         self.broker = self._broker()
-        if isinstance(self.broker, Beanstalkd):
-            constants.update(ABW_BACKEND="beanstalkd", ABW_BEANSTALKD=self.broker.address)
+        code = (PHP / "chaos.php").read_text() + f"\ndefine( 'CHAOS_PAUSE', {PAUSE[self.lifetime]} );\n"
+        if self.broker:
+            assert self.network is not None
+            address = self.network.to(self.broker.host, self.broker.port)
+            if self.backend == "beanstalkd":
+                constants.update(ABW_BACKEND="beanstalkd", ABW_BEANSTALKD=address)
+            else:
+                constants.update(ABW_BACKEND="gearman")
+                code += f"$GLOBALS['gearman_servers'] = array( '{address}' );\n"
         site.configure(**constants)
-        code = (PHP / "chaos.php").read_text()
-        if isinstance(self.broker, Gearmand):
-            code += f"\n$GLOBALS['gearman_servers'] = array( '{self.broker.address}' );\n"
-            site.configure(ABW_BACKEND="gearman")
         site.mu_plugin("chaos", code)
         return site
 
@@ -116,7 +131,8 @@ class Bench:
         # Through WordPress: the SQLite drop-in only knows tables that it has made itself.
         self.site.eval_php(
             "global $wpdb;"
-            '$wpdb->query( "CREATE TABLE {$wpdb->base_prefix}chaos_ran (n BIGINT, attempt BIGINT, at BIGINT)" );'
+            '$wpdb->query( "CREATE TABLE {$wpdb->base_prefix}chaos_ran '
+            '(n BIGINT, at BIGINT, pid BIGINT, ppid BIGINT, worker TEXT)" );'
         )
 
     # -- workers ----------------------------------------------------------------------------------------------
@@ -125,35 +141,38 @@ class Bench:
         self._workers = [self._start_worker() for _ in range(WORKERS)]
         self._supervisor.start()
 
-    def _start_worker(self) -> WorkerProcess:
-        env = {"WPBG_CACHE_DIR": str(self.small_disk / "cache")}
+    def _start_worker(self) -> Worker:
+        self._started += 1
+        name = f"w{self._started}"
+        env = {"WPBG_CACHE_DIR": str(self.small_disk / "cache"), "CHAOS_WORKER": name}
         if self.faketime:
             env |= {"LD_PRELOAD": str(self.faketime), "FAKETIME_TIMESTAMP_FILE": str(self.clock)}
             env |= {"FAKETIME_NO_CACHE": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1", "DONT_FAKE_MONOTONIC": "1"}
         flags = ["--mode", self.lifetime, "--concurrency", str(SLOTS), "--lease", str(LEASE), "--grace", "10"]
-        return self.site.start_wpbg("listen", *flags, env=env)
+        argv = self.site.wpbg_argv("listen", *flags, "--name", name)
+        return Worker(name, self.site.start([*(self.network.enter if self.network else []), *argv], env=env))
 
     def _supervise(self) -> None:
         """As supervisord does it: what has ended is started again."""
         while self._supervised:
             for number, worker in enumerate(self._workers):
-                if worker.returncode is not None and self._supervised:
-                    self.log += worker.lines[-200:]
+                if worker.process.returncode is not None and self._supervised:
+                    self.log += worker.process.lines[-200:]
                     self._workers[number] = self._start_worker()
             time.sleep(0.2)
 
-    def workers(self) -> list[WorkerProcess]:
-        return [worker for worker in self._workers if worker.returncode is None]
+    def workers(self) -> list[Worker]:
+        return [worker for worker in self._workers if worker.process.returncode is None]
 
-    def php(self) -> list[int]:
-        """The PHP processes of the workers; not the one that puts jobs into the queue."""
-        mark, found = f"WPBG_TEST_SITE={self.site.path}".encode(), []
+    def php(self) -> list[tuple[int, str]]:
+        """The PHP processes of the workers, each with its worker's name; not the one that puts jobs into the queue."""
+        mark, found = f"WPBG_TEST_SITE={self.site.path}", []
         for folder in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
-                environ = (folder / "environ").read_bytes().split(b"\0")
-                ours = mark in environ and b"CHAOS_ENQUEUES=1" not in environ
-                if ours and (folder / "exe").readlink().name.startswith("php"):
-                    found.append(int(folder.name))
+                environ = (folder / "environ").read_bytes().decode(errors="replace").split("\0")
+                names = [entry.removeprefix("CHAOS_WORKER=") for entry in environ if entry.startswith("CHAOS_WORKER=")]
+                if mark in environ and names and (folder / "exe").readlink().name.startswith("php"):
+                    found.append((int(folder.name), names[0]))
         return found
 
     def move_clock(self, seconds: int) -> None:
@@ -181,12 +200,12 @@ class Bench:
             self._supervisor.join(5)
         for worker in self._workers:
             with contextlib.suppress(ProcessLookupError):
-                worker.send_signal(signal.SIGCONT)
-            worker.terminate()
+                worker.process.send_signal(signal.SIGCONT)
+            worker.process.terminate()
         for worker in self._workers:
             with contextlib.suppress(AssertionError):
-                worker.wait(20)
-            self.log += worker.lines
+                worker.process.wait(20)
+            self.log += worker.process.lines
         if self.server:
             self.server.start()
         self.stack.close()

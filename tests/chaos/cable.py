@@ -11,14 +11,12 @@ CHUNK = 65536
 
 
 class Cable:
-    """Relays `port` on loopback to a server's. While it is pulled out nothing gets through and nothing is refused, as
+    """Relays `port` of `host` to a server's. While it is pulled out nothing gets through and nothing is refused, as
     with a dead network; what was on its way arrives afterwards, unless `cut` broke the connections as well."""
 
-    host = "127.0.0.1"
-
-    def __init__(self, target: tuple[str, int]) -> None:
-        self._target = target
-        self._listener = socket.create_server((self.host, 0))
+    def __init__(self, target: tuple[str, int], host: str = "127.0.0.1") -> None:
+        self._target, self.host = target, host
+        self._listener = socket.create_server((host, 0))
         self.port: int = self._listener.getsockname()[1]
         self._connected = threading.Event()
         self._connected.set()

@@ -4,16 +4,19 @@
  */
 
 /**
- * Appends its number to a table. A job that cannot has failed, and will be tried again.
+ * Appends its number to a table, and which process of which worker it was. A job that cannot has failed, and will be
+ * tried again. It may be hit before and after.
  */
 function chaos_job( $n ) {
 	global $wpdb;
-	usleep( random_int( 0, 4000 ) );
+	usleep( random_int( 0, CHAOS_PAUSE ) );
 	$wpdb->suppress_errors( true );
-	$done = $wpdb->query( $wpdb->prepare( "INSERT INTO {$wpdb->base_prefix}chaos_ran (n, attempt, at) VALUES (%d, %d, %d)", $n, background_job()->attempt, (int) ( chaos_clock() * 1000 ) ) );
+	$row  = array( $n, (int) ( chaos_clock() * 1000 ), getmypid(), posix_getppid(), (string) getenv( 'CHAOS_WORKER' ) );
+	$done = $wpdb->query( $wpdb->prepare( "INSERT INTO {$wpdb->base_prefix}chaos_ran (n, at, pid, ppid, worker) VALUES (%d, %d, %d, %d, %s)", $row ) );
 	if ( 1 !== $done ) {
 		throw new RuntimeException( "Run $n could not be written down: {$wpdb->last_error}" );
 	}
+	usleep( random_int( 0, CHAOS_PAUSE ) );
 	return $n;
 }
 
@@ -25,14 +28,17 @@ function chaos_clock() {
 }
 
 /**
- * Puts jobs into the queue and writes the number of each that was acknowledged, with its id, into a file.
+ * Puts jobs into the queue until so many more have been acknowledged, numbered from $n on, and writes each number into
+ * a file: with its id, or with `-` and the reason.
  */
-function chaos_enqueue( $from, $to, $file, $pause ) {
-	for ( $n = $from; $n < $to; $n++ ) {
+function chaos_enqueue( $n, $more, $file, $pause ) {
+	for ( ; $more > 0; $n++ ) {
 		$job = (object) array( 'function' => 'chaos_job', 'user_data' => $n );
 		$id  = add_async_job( $job, 'default', array( 'max_attempts' => 1000, 'backoff' => 1 ) );
 		$ok  = is_string( $id ) && '' !== $id;
-		file_put_contents( $file, $ok ? "$n $id\n" : "$n -\n", FILE_APPEND );
+		$why = is_wp_error( $id ) ? preg_replace( '/\s+/', ' ', $id->get_error_message() ) : '';
+		file_put_contents( $file, $ok ? "$n $id\n" : "$n - $why\n", FILE_APPEND );
+		$more -= (int) $ok;
 		usleep( $ok ? $pause : 200000 );
 	}
 }
