@@ -168,7 +168,7 @@ final class Beanstalkd_Client {
 		}
 		$heard    = '';
 		$at       = 0;
-		$deadline = microtime( true ) + self::SILENCE;
+		$deadline = Clock::now() + self::SILENCE;
 		while ( count( $answers ) < count( $jobs ) ) {
 			list( $can_read, $can_write ) = $this->wait( $at < strlen( $bytes ), $deadline );
 			if ( $can_write ) {
@@ -190,7 +190,7 @@ final class Beanstalkd_Client {
 					continue;
 				}
 				$answers[] = $words;
-				$deadline  = microtime( true ) + self::SILENCE;
+				$deadline  = Clock::now() + self::SILENCE;
 			}
 		}
 	}
@@ -221,7 +221,7 @@ final class Beanstalkd_Client {
 		$read   = array( $this->stream );
 		$write  = $writes ? $read : null;
 		$except = null;
-		$left   = (int) ceil( 1000000 * ( $deadline - microtime( true ) ) );
+		$left   = (int) ceil( 1000000 * ( $deadline - Clock::now() ) );
 		$ready  = $left > 0 ? @stream_select( $read, $write, $except, 0, $left ) : 0; // phpcs:ignore WordPress.PHP.NoSilencedErrors -- False is a signal; look again.
 		if ( 0 === $ready ) {
 			throw new Lane_Failed( sprintf( 'beanstalkd at %s does not answer', $this->address ) );

@@ -41,9 +41,9 @@ final class Blog_Fit {
 		if ( $blog < 1 || ! is_multisite() || get_current_blog_id() === $blog ) {
 			return true;
 		}
-		if ( microtime( true ) - $this->since > self::HOLDS ) {
+		if ( Clock::now() - $this->since > self::HOLDS ) {
 			$this->known = array();
-			$this->since = microtime( true );
+			$this->since = Clock::now();
 		}
 		if ( ! isset( $this->known[ $blog ] ) ) {
 			$this->known[ $blog ] = ! get_site( $blog ) || self::has_of( $blog ) === self::has_of( get_current_blog_id() );

@@ -99,7 +99,7 @@ final class Current_Job {
 			'total'   => null === $total ? null : max( 0, (int) $total ),
 			'message' => function_exists( 'mb_substr' ) ? mb_substr( (string) $message, 0, 191 ) : substr( (string) $message, 0, 191 ),
 		);
-		if ( microtime( true ) - self::$sent_at >= self::PROGRESS_INTERVAL ) {
+		if ( Clock::now() - self::$sent_at >= self::PROGRESS_INTERVAL ) {
 			self::flush();
 		}
 		return true;
@@ -112,7 +112,7 @@ final class Current_Job {
 		if ( null !== self::$pending && null !== self::$channel ) {
 			$progress      = self::$pending;
 			self::$pending = null;
-			self::$sent_at = microtime( true );
+			self::$sent_at = Clock::now();
 			self::$channel->send( 'P', $progress );
 		}
 	}

@@ -235,12 +235,12 @@ final class Fork_Lifetime {
 		$info     = array();
 
 		$this->overran = false;
-		$deadline = $timeout > 0 ? microtime( true ) + $timeout + Job_Process::KILL_AFTER + 1 : INF;
+		$deadline = $timeout > 0 ? Clock::now() + $timeout + Job_Process::KILL_AFTER + 1 : INF;
 		while ( pcntl_waitpid( $pid, $status, WNOHANG ) !== $pid ) {
 			if ( SIGCHLD === pcntl_sigtimedwait( array( SIGCHLD ), $info, 0, self::LOOK ) ) {
 				continue;
 			}
-			if ( microtime( true ) > $deadline ) {
+			if ( Clock::now() > $deadline ) {
 				$this->overran = true;
 				posix_kill( -$pid, SIGKILL );
 			}

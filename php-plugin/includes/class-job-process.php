@@ -111,7 +111,7 @@ final class Job_Process {
 			$this->reserve = str_repeat( 'x', 262144 );
 		}
 		$this->job        = $head;
-		$this->started_at = microtime( true );
+		$this->started_at = Clock::now();
 		if ( defined( 'WP_MAX_MEMORY_LIMIT' ) ) {
 			@ini_set( 'memory_limit', (string) WP_MAX_MEMORY_LIMIT ); // phpcs:ignore -- Lowers it, too: wp_raise_memory_limit() does not.
 		}
@@ -134,7 +134,7 @@ final class Job_Process {
 		Current_Job::end();
 		$outcome['id']         = $this->job['id'];
 		$outcome['callback']   = Job_Runner::current_label();
-		$outcome['runtime_ms'] = (int) round( ( microtime( true ) - $this->started_at ) * 1000 );
+		$outcome['runtime_ms'] = (int) round( ( Clock::now() - $this->started_at ) * 1000 );
 		$outcome['memory']     = memory_get_peak_usage( true );
 		$this->job             = null;
 		$this->channel->send( 'E', $outcome );

@@ -85,7 +85,7 @@ final class Lane {
 		if ( 'database' === self::backend() || null !== $job->options->unique || $job->options->is_later() ) {
 			return '';
 		}
-		if ( null === self::lane() || microtime( true ) < self::$rests_until ) {
+		if ( null === self::lane() || Clock::now() < self::$rests_until ) {
 			return self::$failure;
 		}
 		try {
@@ -121,7 +121,7 @@ final class Lane {
 	 */
 	private static function rest( Lane_Failed $failed ) {
 		self::$failure     = $failed->getMessage();
-		self::$rests_until = microtime( true ) + self::REST;
+		self::$rests_until = Clock::now() + self::REST;
 		return self::$failure;
 	}
 

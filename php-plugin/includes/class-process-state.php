@@ -129,7 +129,7 @@ final class Process_State {
 	 */
 	public function reconnect() {
 		global $wpdb;
-		if ( ! $wpdb->ready || microtime( true ) - $this->connected_at > self::IDLE ) {
+		if ( ! $wpdb->ready || Clock::now() - $this->connected_at > self::IDLE ) {
 			$this->restore_database();
 		}
 		return $wpdb->ready ? null : 'the site\'s database cannot be reached';
@@ -202,7 +202,7 @@ final class Process_State {
 		$wpdb->queries         = array();
 		$wpdb->suppress_errors = $this->kept['suppress'];
 		$wpdb->show_errors     = $this->kept['show'];
-		$this->connected_at    = microtime( true );
+		$this->connected_at    = Clock::now();
 	}
 
 	/**

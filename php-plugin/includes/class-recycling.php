@@ -94,7 +94,7 @@ final class Recycling {
 			$limit            = wp_convert_hr_to_bytes( WP_MAX_MEMORY_LIMIT );
 			$this->max_memory = $limit > 0 ? (int) ( ( $limit + min( $limit, memory_get_usage( true ) ) ) / 2 ) : 0;
 		}
-		$this->since             = microtime( true );
+		$this->since             = Clock::now();
 		$this->looked_at         = $this->since;
 		$this->plugins_looked_at = $this->since;
 		$this->code              = new Code_Watch( (string) ( $hello['site'] ?? '' ) );
@@ -119,7 +119,7 @@ final class Recycling {
 	 * @return string|null
 	 */
 	public function stale_files() {
-		$now = microtime( true );
+		$now = Clock::now();
 		if ( $now - $this->looked_at < self::LOOK ) {
 			return null;
 		}
@@ -134,7 +134,7 @@ final class Recycling {
 	 * @return bool
 	 */
 	public function time_to_look_at_plugins() {
-		$now = microtime( true );
+		$now = Clock::now();
 		if ( $now - $this->plugins_looked_at < self::LOOK ) {
 			return false;
 		}
@@ -161,7 +161,7 @@ final class Recycling {
 		if ( $this->max_jobs > 0 && $this->jobs >= $this->max_jobs ) {
 			return "it has run {$this->jobs} jobs";
 		}
-		if ( $this->max_time > 0 && microtime( true ) - $this->since >= $this->max_time ) {
+		if ( $this->max_time > 0 && Clock::now() - $this->since >= $this->max_time ) {
 			return 'it has run for ' . (int) $this->max_time . ' s';
 		}
 		return $this->holds_too_much();

@@ -24,6 +24,7 @@ from tests.support.mariadb import MariaDB
 from tests.support.process import WorkerProcess
 from tests.support.site import Site
 from tests.support.sites import Sites
+from tests.support.wall_clock import WallClock, library
 
 PHP = Path(__file__).parent / "php"
 LEASE = 3.0
@@ -35,11 +36,6 @@ PAUSE = {"loop": 100_000, "fork": 100_000, "restart": 2_000}
 
 BACKENDS = ("mariadb", "sqlite", "beanstalkd", "gearmand")
 """The brokers persist: beanstalkd -b, gearmand -q MySQL. Behind them is MariaDB."""
-
-FAKETIME = (
-    "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1",
-    "/usr/lib/aarch64-linux-gnu/faketime/libfaketime.so.1",
-)
 
 
 @dataclass(frozen=True)
@@ -63,8 +59,7 @@ class Bench:
         self.network: Network | None = None
         self.small_disk = folder / "disk"
         self.disk_is_small = False
-        self.clock = folder / "clock"
-        self.faketime = next((Path(path) for path in FAKETIME if Path(path).exists()), None)
+        self.clock: WallClock | None = None
         self._workers: list[Worker] = []
         self._started = 0
         self._supervised = True
@@ -74,7 +69,7 @@ class Bench:
     def set_up(self) -> None:
         """Servers, site, table. What fails here is still taken down by `close`."""
         self._make_disk()
-        self.move_clock(0)
+        self.clock = WallClock(self.folder / "clock") if library() else None
         self.site = self._site()
         self._make_table()
 
@@ -145,9 +140,7 @@ class Bench:
         self._started += 1
         name = f"w{self._started}"
         env = {"WPBG_CACHE_DIR": str(self.small_disk / "cache"), "CHAOS_WORKER": name}
-        if self.faketime:
-            env |= {"LD_PRELOAD": str(self.faketime), "FAKETIME_TIMESTAMP_FILE": str(self.clock)}
-            env |= {"FAKETIME_NO_CACHE": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1", "DONT_FAKE_MONOTONIC": "1"}
+        env |= self.clock.env if self.clock else {}
         flags = ["--mode", self.lifetime, "--concurrency", str(SLOTS), "--lease", str(LEASE), "--grace", "10"]
         argv = self.site.wpbg_argv("listen", *flags, "--name", name)
         return Worker(name, self.site.start([*(self.network.enter if self.network else []), *argv], env=env))
@@ -174,11 +167,6 @@ class Bench:
                 if mark in environ and names and (folder / "exe").readlink().name.startswith("php"):
                     found.append((int(folder.name), names[0]))
         return found
-
-    def move_clock(self, seconds: int) -> None:
-        new = self.clock.with_suffix(".new")
-        new.write_text(f"{seconds:+d}\n")
-        new.replace(self.clock)
 
     # -- what is there ----------------------------------------------------------------------------------------
 

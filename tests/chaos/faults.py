@@ -149,9 +149,10 @@ def fill_the_disk(bench: Bench, chance: random.Random) -> Hit | None:
 
 
 def move_the_clock(bench: Bench, chance: random.Random) -> Hit | None:
-    bench.move_clock(chance.choice([-3600, -60, -5, 5, 60, 3600]))
+    assert bench.clock is not None
+    bench.clock.set(chance.choice([-3600, -60, -5, 5, 60, 3600]))
     time.sleep(chance.uniform(0.5, 2))
-    bench.move_clock(0)
+    bench.clock.set(0)
     return EVERYBODY
 
 
@@ -165,7 +166,7 @@ FAULTS = (
     Fault("restart broker", 3, restart_broker, lambda bench: bench.broker is not None),
     Fault("cut network", 2, pull_the_cable, lambda bench: bench.network is not None),
     Fault("full disk", 1, fill_the_disk, lambda bench: bench.disk_is_small, repeats=False),
-    Fault("move clock", 1, move_the_clock, lambda bench: bench.faketime is not None, repeats=False),
+    Fault("move clock", 1, move_the_clock, lambda bench: bench.clock is not None, repeats=False),
 )
 
 

@@ -102,9 +102,7 @@ class MariaDB:
         if self.process.poll() is not None:
             log = self.log.read_text(errors="replace") if self.log.exists() else "(no log)"
             raise AssertionError(f"mariadbd ended with {self.process.returncode}:\n{log[-4000:]}")
-        # Asked with a bare socket first: PyMySQL leaves its own open when nobody listens.
-        with contextlib.suppress(OSError, pymysql.Error), socket.socket(socket.AF_UNIX) as probe:
-            probe.connect(str(self.socket))
+        with contextlib.suppress(OSError, pymysql.Error):
             self.connect(root=True).close()
             return True
         return False
@@ -132,6 +130,8 @@ class MariaDB:
     def connect(
         self, database: str | None = None, *, root: bool = False
     ) -> pymysql.connections.Connection[pymysql.cursors.DictCursor]:
+        with socket.socket(socket.AF_UNIX) as probe:  # PyMySQL leaves its own open when nobody listens.
+            probe.connect(str(self.socket))
         return pymysql.connect(
             unix_socket=str(self.socket),
             user="root" if root else self.user,
