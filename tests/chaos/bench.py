@@ -31,7 +31,7 @@ LEASE = 3.0
 """Seconds. Short, so that a trial need not wait long for what was abandoned."""
 WORKERS = 2
 SLOTS = 2
-PAUSE = {"loop": 100_000, "fork": 100_000, "restart": 2_000}
+PAUSE = {"loop": 70_000, "fork": 70_000, "restart": 2_000}
 """Microseconds that a job sleeps at most before and after it is noted down: slots are to be busy when a fault comes."""
 
 BACKENDS = ("mariadb", "sqlite", "beanstalkd", "gearmand")
@@ -127,7 +127,7 @@ class Bench:
         self.site.eval_php(
             "global $wpdb;"
             '$wpdb->query( "CREATE TABLE {$wpdb->base_prefix}chaos_ran '
-            '(n BIGINT, at BIGINT, pid BIGINT, ppid BIGINT, worker TEXT)" );'
+            '(n BIGINT, job VARCHAR(64), at BIGINT, pid BIGINT, ppid BIGINT, worker TEXT)" );'
         )
 
     # -- workers ----------------------------------------------------------------------------------------------

@@ -71,14 +71,18 @@ class Trial:
         """PHP that adds jobs, started again whenever the database was away at its start, until enough are taken."""
         pause = round(1e6 * A_FAULT * len(self.plan) / self.jobs)
         while (more := self.jobs - len(self.acknowledged())) > 0 and not self._over:
-            code = f"chaos_enqueue( {len(self._told())}, {more}, '{self.told}', {pause} );"
-            subprocess.run(
+            tried = self.told.with_name(f"{self.told.name}.tried")
+            number = len(tried.read_text().splitlines()) if tried.exists() else 0
+            code = f"chaos_enqueue( {number}, {more}, '{self.told}', {pause} );"
+            done = subprocess.run(
                 [*self.bench.site.wp_argv, f"--path={self.bench.site.path}", "eval", code],
                 env=self.bench.site.env,
                 cwd=self.bench.site.elsewhere,
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
+                text=True,
             )
+            self.bench.log.append(f"enqueuer: {done.returncode} {done.stdout[-500:]} {done.stderr[-500:]}")
             time.sleep(0.1)
 
     def _told(self) -> list[list[str]]:
@@ -122,8 +126,10 @@ class Trial:
 
     def _ran(self) -> dict[int, list[Run]]:
         runs: dict[int, list[Run]] = {}
-        for row in self.bench.rows(f"SELECT n, at, pid, ppid, worker FROM {self.bench.site.prefix}chaos_ran") or []:
-            run = Run(row["at"] / 1000, frozenset((row["pid"], row["ppid"])), str(row["worker"]))
+        for row in (
+            self.bench.rows(f"SELECT n, job, at, pid, ppid, worker FROM {self.bench.site.prefix}chaos_ran") or []
+        ):
+            run = Run(row["at"] / 1000, frozenset((row["pid"], row["ppid"])), str(row["worker"]), str(row["job"]))
             runs.setdefault(int(row["n"]), []).append(run)
         return runs
 

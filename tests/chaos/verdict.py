@@ -39,11 +39,13 @@ class Leased:
 
 @dataclass(frozen=True)
 class Run:
-    """That a job was run: when (seconds of the monotonic clock), by which process and its parent, of which worker."""
+    """That a job was run: when (seconds of the monotonic clock), by which process and its parent, of which worker; its
+    id."""
 
     at: float
     pids: frozenset[int]
     worker: str
+    job: str
 
     def of(self, hit: Hit) -> bool:
         return (hit.worker is None or hit.worker == self.worker) and (hit.pid is None or hit.pid in self.pids)
@@ -129,6 +131,7 @@ def judge(
         twice.update(why for why in reasons if why)
         if None in reasons:
             unexplained.append(n)
+            log.append(f"unexplained: {n} {sorted(runs, key=lambda run: run.at)} in {happened}")
     return Result(
         backend=backend,
         lifetime=lifetime,

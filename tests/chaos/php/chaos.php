@@ -11,8 +11,8 @@ function chaos_job( $n ) {
 	global $wpdb;
 	usleep( random_int( 0, CHAOS_PAUSE ) );
 	$wpdb->suppress_errors( true );
-	$row  = array( $n, (int) ( chaos_clock() * 1000 ), getmypid(), posix_getppid(), (string) getenv( 'CHAOS_WORKER' ) );
-	$done = $wpdb->query( $wpdb->prepare( "INSERT INTO {$wpdb->base_prefix}chaos_ran (n, at, pid, ppid, worker) VALUES (%d, %d, %d, %d, %s)", $row ) );
+	$row  = array( $n, background_job()->id, (int) ( chaos_clock() * 1000 ), getmypid(), posix_getppid(), (string) getenv( 'CHAOS_WORKER' ) );
+	$done = $wpdb->query( $wpdb->prepare( "INSERT INTO {$wpdb->base_prefix}chaos_ran (n, job, at, pid, ppid, worker) VALUES (%d, %s, %d, %d, %d, %s)", $row ) );
 	if ( 1 !== $done ) {
 		throw new RuntimeException( "Run $n could not be written down: {$wpdb->last_error}" );
 	}
@@ -29,12 +29,19 @@ function chaos_clock() {
 
 /**
  * Puts jobs into the queue until so many more have been acknowledged, numbered from $n on, and writes each number into
- * a file: with its id, or with `-` and the reason.
+ * a file: with its id, or with `-` and the reason; and before, so that no number is used twice, into one beside it.
  */
 function chaos_enqueue( $n, $more, $file, $pause ) {
+	// On a dead link a query waits for an answer for very long: that is what the time limit is for.
+	$options = array(
+		'max_attempts' => 1000,
+		'backoff'      => 1,
+		'timeout'      => 10,
+	);
 	for ( ; $more > 0; $n++ ) {
+		file_put_contents( "$file.tried", "$n\n", FILE_APPEND );
 		$job = (object) array( 'function' => 'chaos_job', 'user_data' => $n );
-		$id  = add_async_job( $job, 'default', array( 'max_attempts' => 1000, 'backoff' => 1 ) );
+		$id  = add_async_job( $job, 'default', $options );
 		$ok  = is_string( $id ) && '' !== $id;
 		$why = is_wp_error( $id ) ? preg_replace( '/\s+/', ' ', $id->get_error_message() ) : '';
 		file_put_contents( $file, $ok ? "$n $id\n" : "$n - $why\n", FILE_APPEND );
