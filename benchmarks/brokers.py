@@ -12,56 +12,37 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import platform
 import statistics
 import sys
-import tempfile
 import time
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
+import gear
+from gear import constants
 
-import gear  # noqa: E402
-from gear import constants  # noqa: E402
-
-from tests.acceptance.brokers import BACKENDS, Broker  # noqa: E402
-from tests.support.beanstalkd import Beanstalkd  # noqa: E402
-from tests.support.gearmand import Gearmand  # noqa: E402
-from tests.support.site import Site  # noqa: E402
-from tests.support.sites import Sites  # noqa: E402
-from wpbg.queues.gearman import Connection  # noqa: E402
+from benchmarks.harness import MACHINE, add_noops, durable_site, flags, folder_of_sites, show, worked
+from tests.acceptance.brokers import BACKENDS, Broker
+from tests.support.beanstalkd import Beanstalkd
+from tests.support.gearmand import Gearmand
+from tests.support.site import Site
+from wpbg.queues.gearman import Connection
 
 BODY = b"x" * 420
 """About what an envelope of a small job has."""
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = flags(__doc__, "brokers")
     parser.add_argument("--jobs", type=int, default=10_000)
     parser.add_argument("--slots", type=int, default=4)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--mode", choices=["fork", "loop"], default="loop")
-    parser.add_argument("--engine", choices=["maria71", "sqlite71"], default="maria71")
-    parser.add_argument("--save", action="store_true", help="write the table to benchmarks/results/brokers.md")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="wpbg-bench-") as folder, contextlib.ExitStack() as stack:
-        sites = Sites(Path(folder) / "sites")
-        stack.callback(sites.close_all)
-        site = prepare(sites, options.engine)
-        brokers = [Broker.of(backend, Path(folder) / backend) for backend in BACKENDS]
+    with folder_of_sites() as (folder, sites), contextlib.ExitStack() as stack:
+        site = durable_site(sites, options.engine)
+        brokers = [Broker.of(backend, folder / backend) for backend in BACKENDS]
         for broker in brokers:
             stack.callback(broker.server.stop)
         report(measure(site, brokers, options), options)
-
-
-def prepare(sites: Sites, engine: str) -> Site:
-    """A site with a callback that does nothing, on a database that waits for the disk."""
-    site = sites.clone(engine)
-    site.mu_plugin("noop", "function noop( $n ) { return $n; }")
-    if site.server:
-        site.server.execute("SET GLOBAL innodb_flush_log_at_trx_commit = 1")
-    return site
 
 
 def measure(site: Site, brokers: list[Broker], options: argparse.Namespace) -> dict[str, list[float]]:
@@ -73,7 +54,7 @@ def measure(site: Site, brokers: list[Broker], options: argparse.Namespace) -> d
             for what, rate in (
                 (f"{name}: client alone", alone(broker.server, options.jobs)),
                 (f"{name}: enqueue", enqueued(site, broker, options.jobs)),
-                (f"{name}: wpbg", worked(site, options)),
+                (f"{name}: wpbg", worked(site, options.mode, options.jobs, options.slots)),
             ):
                 print(f"round {number}: {what:26} {rate:9.1f} jobs/s", file=sys.stderr)
                 if number:
@@ -108,45 +89,22 @@ def enqueued(site: Site, broker: Broker, jobs: int) -> float:
     """The rate of add_async_jobs()."""
     broker.serve(site)
     site.query(f"DELETE FROM {site.jobs}")
-    told = site.eval_php(
-        f"$began = microtime( true ); $ids = add_async_jobs( ( function () {{ for ( $n = 0; $n < {jobs}; $n++ ) {{"
-        " yield (object) array( 'function' => 'noop', 'user_data' => $n ); } } )() );"
-        " echo count( array_unique( $ids ) ), ' ', microtime( true ) - $began;"
-    )
-    added, seconds = told.split()
-    assert added == str(jobs), told
+    seconds = add_noops(site, jobs)
     assert broker.waiting(site) == jobs, "they are in the broker"
-    return jobs / float(seconds)
-
-
-def worked(site: Site, options: argparse.Namespace) -> float:
-    """One worker's rate; none may be lost or run twice."""
-    slots = str(options.slots)
-    site.wpbg("listen", "--mode", options.mode, "--concurrency", slots, "--stop-when-empty", check=True, timeout=900)
-    row = site.query(
-        "SELECT count(*) AS jobs, count(DISTINCT result) AS each_one, min(attempts) AS least, max(attempts) AS most,"
-        f" min(started_at) AS began, max(finished_at) AS ended FROM {site.jobs} WHERE status = 'completed'"
-    )[0]
-    assert (row["jobs"], row["each_one"], row["least"], row["most"]) == (options.jobs, options.jobs, 1, 1), row
-    return float(options.jobs * 1000 / (row["ended"] - row["began"]))
+    return jobs / seconds
 
 
 def report(found: dict[str, list[float]], options: argparse.Namespace) -> None:
     lines = [
         f"Jobs a second, {options.jobs} no-op jobs, {options.mode}, {options.slots} slot(s), {options.engine},",
-        f"medians of {options.rounds} interleaved rounds; Python {platform.python_version()}, {platform.machine()},",
-        f"{platform.system()} {platform.release()}.",
+        f"medians of {options.rounds} interleaved rounds; {MACHINE}.",
         "",
         "| what | jobs/s | spread |",
         "|---|---|---|",
     ]
     for name, figures in found.items():
         lines.append(f"| {name} | {statistics.median(figures):.0f} | {min(figures):.0f}–{max(figures):.0f} |")
-    print("\n".join(lines))
-    if options.save:
-        target = ROOT / "benchmarks/results/brokers.md"
-        target.parent.mkdir(exist_ok=True)
-        target.write_text("\n".join(lines) + "\n")
+    show(lines, "brokers" if options.save else None)
 
 
 if __name__ == "__main__":

@@ -9,46 +9,34 @@ once on the large one, on the same machine in one run. Medians; the last column 
 from __future__ import annotations
 
 import argparse
-import platform
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from tests.support.site import Site  # noqa: E402
-from tests.support.sites import Sites  # noqa: E402
-from tests.support.web import Visitor, Web  # noqa: E402
+from benchmarks.harness import MACHINE, flags, folder_of_sites, show
+from tests.support.site import Site
+from tests.support.web import Visitor, Web
 
 LIMIT = 3.0
 DAY_MS = 86_400_000
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = flags(__doc__, "dashboard-ENGINE")
     parser.add_argument("--finished", type=int, default=1_000_000)
     parser.add_argument("--waiting", type=int, default=200_000)
-    parser.add_argument("--engine", choices=["maria71", "sqlite71"], default="maria71")
     parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--save", action="store_true", help="write the table to benchmarks/results/dashboard-ENGINE.md")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="wpbg-bench-") as folder:
-        sites = Sites(Path(folder))
-        try:
-            asked = []
-            for finished, waiting in ((800, 200), (options.finished, options.waiting)):
-                site = sites.clone(options.engine)
-                fill(site, finished, waiting)
-                asked.append(questions(site, Web(site).log_in()))
-            small, large = measure(asked, options.rounds)
-            report(small, large, options)
-        finally:
-            sites.close_all()
+    with folder_of_sites() as (_, sites):
+        asked = []
+        for finished, waiting in ((800, 200), (options.finished, options.waiting)):
+            site = sites.clone(options.engine)
+            fill(site, finished, waiting)
+            asked.append(questions(site, Web(site).log_in()))
+        small, large = measure(asked, options.rounds)
+        report(small, large, options)
 
 
 def fill(site: Site, finished: int, waiting: int) -> None:
@@ -155,7 +143,7 @@ def report(small: dict[str, float], large: dict[str, float], options: argparse.N
     worst = max(large[name] / small[name] for name in small)
     lines = [
         f"The dashboard's requests, {options.engine}, medians of {options.rounds} in ms;",
-        f"Python {platform.python_version()}, {platform.machine()}, {platform.system()} {platform.release()}.",
+        f"{MACHINE}.",
         "",
         f"| request | 1,000 rows | {options.finished:,} finished, {options.waiting:,} waiting | times |",
         "|---|---|---|---|",
@@ -163,11 +151,7 @@ def report(small: dict[str, float], large: dict[str, float], options: argparse.N
         "",
         f"At most {worst:.1f} times as long; {LIMIT:g} is allowed.",
     ]
-    print("\n".join(lines))
-    if options.save:
-        target = ROOT / f"benchmarks/results/dashboard-{options.engine}.md"
-        target.parent.mkdir(exist_ok=True)
-        target.write_text("\n".join(lines) + "\n")
+    show(lines, f"dashboard-{options.engine}" if options.save else None)
     sys.exit(0 if worst <= LIMIT else 1)
 
 

@@ -11,18 +11,12 @@ guarantees is on.
 from __future__ import annotations
 
 import argparse
-import platform
 import statistics
 import sys
-import tempfile
 import time
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from tests.support.site import Site  # noqa: E402
-from tests.support.sites import Sites  # noqa: E402
+from benchmarks.harness import MACHINE, add_noops, durable_site, flags, folder_of_sites, show, worked
+from tests.support.site import Site
 
 JOBS = {"restart": 25, "fork": 600, "loop": 10_000}
 BASELINE = 12
@@ -31,28 +25,12 @@ NEEDED = {"restart": 2, "fork": 40, "loop": 500}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = flags(__doc__, "lifetimes")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--engine", choices=["maria71", "sqlite71"], default="maria71")
     parser.add_argument("--slots", type=int, default=1)
-    parser.add_argument("--save", action="store_true", help="write the table to benchmarks/results/lifetimes.md")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="wpbg-bench-") as folder:
-        sites = Sites(Path(folder))
-        try:
-            site = prepare(sites, options.engine)
-            report(measure(site, options.rounds, options.slots), options)
-        finally:
-            sites.close_all()
-
-
-def prepare(sites: Sites, engine: str) -> Site:
-    """A site with a callback that does nothing."""
-    site = sites.clone(engine)
-    site.mu_plugin("noop", "function noop( $n ) { return $n; }")
-    if site.server:
-        site.server.execute("SET GLOBAL innodb_flush_log_at_trx_commit = 1")
-    return site
+    with folder_of_sites() as (_, sites):
+        report(measure(durable_site(sites, options.engine), options.rounds, options.slots), options)
 
 
 def measure(site: Site, rounds: int, slots: int) -> dict[str, list[float]]:
@@ -60,7 +38,7 @@ def measure(site: Site, rounds: int, slots: int) -> dict[str, list[float]]:
     found: dict[str, list[float]] = {"wp eval": [], **{mode: [] for mode in JOBS}}
     for number in range(rounds + 1):
         for name, figures in found.items():
-            rate = baseline(site) if name == "wp eval" else worked(site, name, JOBS[name], slots)
+            rate = baseline(site) if name == "wp eval" else fresh(site, name, JOBS[name], slots)
             print(f"round {number}: {name:8} {rate:9.1f} jobs/s", file=sys.stderr)
             if number:
                 figures.append(rate)
@@ -74,28 +52,18 @@ def baseline(site: Site) -> float:
     return BASELINE / (time.monotonic() - began)
 
 
-def worked(site: Site, mode: str, jobs: int, slots: int) -> float:
-    """One worker's rate on `jobs` jobs; none may be lost or run twice."""
+def fresh(site: Site, mode: str, jobs: int, slots: int) -> float:
+    """One worker's rate on `jobs` new jobs, alone in the table."""
     site.query(f"DELETE FROM {site.jobs}")
-    added = site.eval_php(
-        f"$ids = add_async_jobs( ( function () {{ for ( $n = 0; $n < {jobs}; $n++ ) {{"
-        " yield (object) array( 'function' => 'noop', 'user_data' => $n ); } } )() ); echo count( $ids );"
-    )
-    assert added == str(jobs), added
-    site.wpbg("listen", "--mode", mode, "--concurrency", str(slots), "--stop-when-empty", check=True, timeout=900)
-    row = site.query(
-        "SELECT count(*) AS jobs, min(attempts) AS least, max(attempts) AS most, min(started_at) AS began,"
-        f" max(finished_at) AS ended FROM {site.jobs} WHERE status = 'completed'"
-    )[0]
-    assert (row["jobs"], row["least"], row["most"]) == (jobs, 1, 1), row
-    return jobs * 1000 / (row["ended"] - row["began"])
+    add_noops(site, jobs)
+    return worked(site, mode, jobs, slots)
 
 
 def report(found: dict[str, list[float]], options: argparse.Namespace) -> None:
     base = statistics.median(found["wp eval"])
     lines = [
         f"Jobs a second, no-op job, {options.engine}, {options.slots} slot(s), medians of {options.rounds} interleaved",
-        f"rounds; Python {platform.python_version()}, {platform.machine()}, {platform.system()} {platform.release()}.",
+        f"rounds; {MACHINE}.",
         "",
         "| lifetime | jobs/s | × plain `wp eval` | at least | spread |",
         "|---|---|---|---|---|",
@@ -105,11 +73,7 @@ def report(found: dict[str, list[float]], options: argparse.Namespace) -> None:
         need = f"{NEEDED[name]}×" if name in NEEDED else ""
         spread = f"{min(figures):.0f}–{max(figures):.0f}" if rate > 50 else f"{min(figures):.1f}–{max(figures):.1f}"
         lines.append(f"| {name} | {rate:.1f} | {rate / base:.1f}× | {need} | {spread} |")
-    print("\n".join(lines))
-    if options.save:
-        target = ROOT / "benchmarks/results/lifetimes.md"
-        target.parent.mkdir(exist_ok=True)
-        target.write_text("\n".join(lines) + "\n")
+    show(lines, "lifetimes" if options.save else None)
 
 
 if __name__ == "__main__":

@@ -11,41 +11,30 @@ from __future__ import annotations
 import argparse
 import statistics
 import sys
-import tempfile
 import time
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from benchmarks.lifetimes import prepare  # noqa: E402
-from tests.support.site import Site  # noqa: E402
-from tests.support.sites import Sites  # noqa: E402
+from benchmarks.harness import add_noops, durable_site, flags, folder_of_sites, show
+from tests.support.site import Site
 
 CHUNK = 20_000
 FLAT = 0.05
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = flags(__doc__, "memory")
     parser.add_argument("--jobs", type=int, default=100_000)
     parser.add_argument("--slots", type=int, default=8)
     parser.add_argument("--mode", choices=["loop", "fork", "restart"], default="loop")
-    parser.add_argument("--engine", choices=["maria71", "sqlite71"], default="maria71")
-    parser.add_argument("--save", action="store_true", help="write the table to benchmarks/results/memory.md")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="wpbg-bench-") as folder:
-        sites = Sites(Path(folder))
-        try:
-            return report(profile(prepare(sites, options.engine), options), options)
-        finally:
-            sites.close_all()
+    with folder_of_sites() as (_, sites):
+        return report(profile(durable_site(sites, options.engine), options), options)
 
 
 def profile(site: Site, options: argparse.Namespace) -> list[tuple[int, float]]:
     """Jobs done so far, and the worker's memory in MB by then."""
     for at in range(0, options.jobs, CHUNK):
-        add(site, min(CHUNK, options.jobs - at))
+        add_noops(site, min(CHUNK, options.jobs - at))
     flags = ("--mode", options.mode, "--concurrency", str(options.slots), "--stop-when-empty")
     worker = site.start_wpbg("listen", *flags)
     found: list[tuple[int, float]] = []
@@ -60,13 +49,6 @@ def profile(site: Site, options: argparse.Namespace) -> list[tuple[int, float]]:
     rows = site.query(f"SELECT status, attempts, COUNT(*) AS n FROM {site.jobs} GROUP BY status, attempts")
     assert rows == [{"status": "completed", "attempts": 1, "n": options.jobs}], rows
     return found
-
-
-def add(site: Site, jobs: int) -> None:
-    site.eval_php(
-        f"add_async_jobs( ( function () {{ for ( $n = 0; $n < {jobs}; $n++ ) {{"
-        " yield (object) array( 'function' => 'noop', 'user_data' => $n ); } } )() );"
-    )
 
 
 def resident(pid: int) -> float:
@@ -95,11 +77,7 @@ def report(found: list[tuple[int, float]], options: argparse.Namespace) -> int:
         "|---|---|---|---|---|---|---|",
         f"| {' | '.join(f'{each:.1f} MB' for each in medians)} | {growth:+.1%} | {max(m for _, m in found):.1f} MB |",
     ]
-    print("\n".join(lines))
-    if options.save:
-        target = ROOT / "benchmarks/results/memory.md"
-        target.parent.mkdir(exist_ok=True)
-        target.write_text("\n".join(lines) + "\n")
+    show(lines, "memory" if options.save else None)
     return 0 if growth <= FLAT else 1
 
 

@@ -3,7 +3,8 @@
 `sqlite71`, `maria71`, `maria61`, `multisite` are fresh sites for one test. `site` is each of the
 first three in turn, `shared_site` the same but one site for all tests of a module (cheaper; leave
 it usable). `sites.clone(kind)` makes more of them. `private_mariadb` is a server that a test may
-stop and kill: `sites.clone("maria71", server=private_mariadb)`.
+stop and kill: `sites.clone("maria71", server=private_mariadb)`. `beanstalkd` and `gearmand` are a server
+for the tests of a module.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.support.beanstalkd import Beanstalkd
+from tests.support.gearmand import Gearmand
 from tests.support.mariadb import MariaDB
 from tests.support.site import Site
 from tests.support.sites import Sites
@@ -40,6 +43,22 @@ def private_mariadb(sites: Sites, tmp_path_factory: pytest.TempPathFactory) -> I
     sites.close_on(server)
     server.stop()
     shutil.rmtree(server.folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def beanstalkd() -> Iterator[Beanstalkd]:
+    server = Beanstalkd()
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+def gearmand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gearmand]:
+    server = Gearmand(tmp_path_factory.mktemp("gearmand"))
+    server.start()
+    yield server
+    server.stop()
 
 
 def _clone(sites: Sites, kind: str) -> Iterator[Site]:

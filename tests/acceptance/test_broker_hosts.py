@@ -8,12 +8,11 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.acceptance.brokers import BACKENDS, Broker
+from tests.acceptance.brokers import Broker
 from tests.support.need import require
 from tests.support.process import WorkerProcess
 from tests.support.site import Site
@@ -36,16 +35,14 @@ TABLE = "CREATE TABLE {$wpdb->prefix}ran ( id bigint NOT NULL AUTO_INCREMENT PRI
 JOBS = 120
 
 
-@pytest.fixture(params=BACKENDS)
-def site(request: pytest.FixtureRequest, sites: Sites, tmp_path: Path) -> Iterator[Site]:
-    broker = Broker.of(request.param, tmp_path)
+@pytest.fixture
+def site(sites: Sites, broker: Broker) -> Iterator[Site]:
     made = sites.clone("maria71")
     made.mu_plugin("callbacks", CALLBACKS)
     made.eval_php(f'global $wpdb; $wpdb->query( "{TABLE}" );')
     broker.serve(made)
     yield made
     sites.close(made)
-    broker.server.stop()
 
 
 def on_host(site: Site, name: str) -> WorkerProcess:

@@ -8,11 +8,10 @@ import os
 import socket
 from collections.abc import Iterator
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 
-from tests.acceptance.brokers import BACKENDS, Broker
+from tests.acceptance.brokers import Broker
 from tests.contract.bench import Clock, settings_of
 from tests.support import php
 from tests.support.site import Site
@@ -39,13 +38,6 @@ function all_bytes( $size ) {
 }
 """
 TABLE = "CREATE TABLE {$wpdb->prefix}ran ( id bigint NOT NULL AUTO_INCREMENT PRIMARY KEY, n bigint )"
-
-
-@pytest.fixture(params=BACKENDS)
-def broker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Broker]:
-    made = Broker.of(request.param, tmp_path)
-    yield made
-    made.server.stop()
 
 
 @pytest.fixture

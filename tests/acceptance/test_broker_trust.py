@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.acceptance.brokers import BACKENDS, Broker
+from tests.acceptance.brokers import Broker
 from tests.lifetimes.at_work import at_work
 from tests.support.beanstalkd import Beanstalkd
 from tests.support.site import Site
@@ -28,13 +28,6 @@ class Gadget { public $file = '%s/pwned'; public function __destruct() { touch( 
 add_action( 'foo', function ( $args ) { echo 'foo got ', gettype( $args ), ' ', json_encode( $args ); } );
 """
 GADGET = 'O:6:"Gadget":0:{}'
-
-
-@pytest.fixture(params=BACKENDS)
-def broker(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Broker]:
-    made = Broker.of(request.param, tmp_path)
-    yield made
-    made.server.stop()
 
 
 @pytest.fixture

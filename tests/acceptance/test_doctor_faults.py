@@ -18,8 +18,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.mariadb import free_port
 from tests.support.need import require
+from tests.support.server import free_port
 from tests.support.site import Site
 from tests.support.sites import Sites
 

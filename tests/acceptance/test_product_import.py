@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.mariadb import free_port
 from tests.support.need import ROOT
+from tests.support.server import free_port
 from tests.support.wait import wait_for
 
 if TYPE_CHECKING:

@@ -8,12 +8,10 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 from unittest.mock import patch
 
 import pytest
 
-from tests.support import mariadb as support
 from tests.support.mariadb import MariaDB
 from tests.support.need import require
 from wpbg.errors import QueueUnreachable
@@ -26,22 +24,12 @@ CLIENT_SSL, DONT_VERIFY = 2048, 64
 class SecureMariaDB(MariaDB):
     """A server with a certificate for localhost, and one user who may only come in through TLS."""
 
-    def start(self) -> None:
+    def argv(self) -> list[str]:
         files = self.folder
         if not (files / "ca.pem").exists():
             make_certificates(files)
-        tls = [
-            f"--ssl-ca={files / 'ca.pem'}",
-            f"--ssl-cert={files / 'server.pem'}",
-            f"--ssl-key={files / 'server.key'}",
-        ]
-        popen = subprocess.Popen
-
-        def with_tls(argv: list[str], **how: Any) -> subprocess.Popen[bytes]:
-            return popen([*argv, *tls], **how)
-
-        with patch.object(support.subprocess, "Popen", with_tls):
-            super().start()
+        tls = {"ca": files / "ca.pem", "cert": files / "server.pem", "key": files / "server.key"}
+        return [*super().argv(), *(f"--ssl-{name}={file}" for name, file in tls.items())]
 
     def insist(self, on: str) -> None:
         """What the user's connections must have: SSL or NONE."""

@@ -24,22 +24,6 @@ SALTS = itertools.count(1)
 """A new one for each test: it finds an empty broker."""
 
 
-@pytest.fixture(scope="module")
-def beanstalkd() -> Iterator[Beanstalkd]:
-    server = Beanstalkd()
-    server.start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture(scope="module")
-def gearmand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gearmand]:
-    server = Gearmand(tmp_path_factory.mktemp("gearmand"))
-    server.start()
-    yield server
-    server.stop()
-
-
 @pytest.fixture
 def on_beanstalkd(beanstalkd: Beanstalkd) -> Callable[[], BeanstalkdLane]:
     salt = f"salt{next(SALTS)}"

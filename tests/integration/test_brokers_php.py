@@ -32,22 +32,6 @@ add_action( 'background_worker_spooled', function ( $ids, $queue, $why ) use ( &
 """
 
 
-@pytest.fixture(scope="module")
-def beanstalkd() -> Iterator[Beanstalkd]:
-    server = Beanstalkd()
-    server.start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture(scope="module")
-def gearmand(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gearmand]:
-    server = Gearmand(tmp_path_factory.mktemp("gearmand"))
-    server.start()
-    yield server
-    server.stop()
-
-
 @pytest.fixture(scope="module", params=["sqlite71", "maria71"])
 def broker_site(request: pytest.FixtureRequest, sites: Sites) -> Iterator[Site]:
     site = sites.clone(request.param)

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
 import socket
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support.mariadb import free_port
 from tests.support.need import require
-from tests.support.process import ending_with_us
-from tests.support.wait import wait_for
+from tests.support.server import Server, free_port
 
 _REQUEST = b"\0REQ"
 _CAN_DO, _GRAB_JOB_UNIQ, _NO_JOB, _JOB_ASSIGN_UNIQ, _WORK_COMPLETE = 1, 30, 10, 31, 13
@@ -29,9 +24,10 @@ class Workload:
     body: bytes
 
 
-class Gearmand:
-    """One server. `start`, `stop` and `kill` may be repeated; the port stays the same."""
+class Gearmand(Server):
+    """One server; the port stays the same."""
 
+    name = "gearmand"
     host = "127.0.0.1"
 
     def __init__(self, folder: Path, options: Sequence[str] = ()) -> None:
@@ -39,72 +35,21 @@ class Gearmand:
         self.log = folder / "gearmand.log"
         self.port = free_port()
         self.options = list(options)
-        self.process: subprocess.Popen[bytes] | None = None
 
     @property
     def address(self) -> str:
         """One entry of $gearman_servers."""
         return f"{self.host}:{self.port}"
 
-    def start(self) -> None:
-        """Start the server unless it runs, and wait until it answers."""
-        if self.process is not None and self.process.poll() is None:
-            return
+    def argv(self) -> list[str]:
         self.folder.mkdir(parents=True, exist_ok=True)
         as_root = ["--user=root"] if os.geteuid() == 0 else []
         listen = [f"--listen={self.host}", f"--port={self.port}", f"--log-file={self.log}"]
-        self.process = subprocess.Popen(
-            [
-                *ending_with_us(),
-                require("gearmand", "gearman-job-server"),
-                *listen,
-                f"--pid-file={self.folder / 'pid'}",
-                *as_root,
-                *self.options,
-            ],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        wait_for(self._answers, 30, "gearmand answers")
+        program = require("gearmand", "gearman-job-server")
+        return [program, *listen, f"--pid-file={self.folder / 'pid'}", *as_root, *self.options]
 
-    def _answers(self) -> bool:
-        assert self.process is not None
-        if self.process.poll() is not None:
-            log = self.log.read_text(errors="replace") if self.log.exists() else "(no log)"
-            raise AssertionError(f"gearmand ended with {self.process.returncode}:\n{log[-4000:]}")
-        with contextlib.suppress(OSError):
-            return self.admin("version").startswith("OK")
-        return False
-
-    def stop(self) -> None:
-        """An orderly end."""
-        self._end(signal.SIGTERM)
-
-    def kill(self) -> None:
-        self._end(signal.SIGKILL)
-
-    def freeze(self) -> None:
-        """It accepts connections and says nothing; `thaw` ends that."""
-        assert self.process is not None
-        self.process.send_signal(signal.SIGSTOP)
-
-    def thaw(self) -> None:
-        assert self.process is not None
-        self.process.send_signal(signal.SIGCONT)
-
-    def _end(self, how: signal.Signals) -> None:
-        if self.process is None:
-            return
-        if self.process.poll() is None:
-            self.process.send_signal(signal.SIGCONT)
-            self.process.send_signal(how)
-            try:
-                self.process.wait(30)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
-        self.process = None
+    def answers(self) -> bool:
+        return self.admin("version").startswith("OK")
 
     def admin(self, command: str) -> str:
         """The first line of the answer to a command of its text protocol."""

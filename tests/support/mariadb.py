@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import socket
 import subprocess
 from collections.abc import Sequence
@@ -15,21 +14,15 @@ import pymysql
 import pymysql.cursors
 
 from tests.support.need import require
-from tests.support.process import ending_with_us
+from tests.support.server import Server, free_port
 from tests.support.sockets import socket_path
-from tests.support.wait import wait_for
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+class MariaDB(Server):
+    """One server; port, socket and data stay the same."""
 
-
-class MariaDB:
-    """One server. `start`, `stop` and `kill` may be repeated; port, socket and data stay the same."""
-
+    name = "mariadbd"
+    patience = 60.0
     host = "127.0.0.1"
     user = "wp"
     password = "pw'\"\\ $x"  # what people's passwords look like
@@ -41,7 +34,6 @@ class MariaDB:
         self.socket = socket_path(folder)
         self.log = folder / "error.log"
         self.port = free_port()
-        self.process: subprocess.Popen[bytes] | None = None
         self._as = ["--user=root"] if os.geteuid() == 0 else []
         self._create()
 
@@ -66,66 +58,32 @@ class MariaDB:
             self.execute(f"CREATE USER %s@'{host}' IDENTIFIED BY %s", (self.user, self.password))
             self.execute(f"GRANT ALL ON *.* TO %s@'{host}'", (self.user,))
 
-    def start(self) -> None:
-        """Start the server unless it runs, and wait until it answers."""
-        if self.process is not None and self.process.poll() is None:
-            return
-        self.process = subprocess.Popen(
-            [
-                *ending_with_us(),
-                require("mariadbd", "mariadb-server"),
-                "--no-defaults",
-                f"--datadir={self.data}",
-                f"--socket={self.socket}",
-                f"--port={self.port}",
-                f"--bind-address={self.host}",
-                f"--log-error={self.log}",
-                f"--pid-file={self.folder / 'pid'}",
-                # Its own: at its start a server removes what looks like its temporary tables, also another server's.
-                f"--tmpdir={self.folder}",
-                "--max-connections=300",
-                "--innodb-buffer-pool-size=64M",
-                # The data dies with the test run: no need to wait for the disk at each commit. `durable`: what was
-                # committed is there after `kill`; the machine itself does not crash.
-                f"--innodb-flush-log-at-trx-commit={2 if self.durable else 0}",
-                "--innodb-doublewrite=0",
-                *self._as,
-            ],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        wait_for(self._answers, 60, "MariaDB answers")
+    def argv(self) -> list[str]:
+        return [
+            require("mariadbd", "mariadb-server"),
+            "--no-defaults",
+            f"--datadir={self.data}",
+            f"--socket={self.socket}",
+            f"--port={self.port}",
+            f"--bind-address={self.host}",
+            f"--log-error={self.log}",
+            f"--pid-file={self.folder / 'pid'}",
+            # Its own: at its start a server removes what looks like its temporary tables, also another server's.
+            f"--tmpdir={self.folder}",
+            "--max-connections=300",
+            "--innodb-buffer-pool-size=64M",
+            # The data dies with the test run: no need to wait for the disk at each commit. `durable`: what was
+            # committed is there after `kill`; the machine itself does not crash.
+            f"--innodb-flush-log-at-trx-commit={2 if self.durable else 0}",
+            "--innodb-doublewrite=0",
+            *self._as,
+        ]
 
-    def _answers(self) -> bool:
-        assert self.process is not None
-        if self.process.poll() is not None:
-            log = self.log.read_text(errors="replace") if self.log.exists() else "(no log)"
-            raise AssertionError(f"mariadbd ended with {self.process.returncode}:\n{log[-4000:]}")
-        with contextlib.suppress(OSError, pymysql.Error):
+    def answers(self) -> bool:
+        with contextlib.suppress(pymysql.Error):
             self.connect(root=True).close()
             return True
         return False
-
-    def stop(self) -> None:
-        """An orderly end, as a restart of the service does it."""
-        self._end(signal.SIGTERM)
-
-    def kill(self) -> None:
-        """The end without warning: what a crash or the memory killer does."""
-        self._end(signal.SIGKILL)
-
-    def _end(self, how: signal.Signals) -> None:
-        if self.process is None:
-            return
-        if self.process.poll() is None:
-            self.process.send_signal(how)
-            try:
-                self.process.wait(60)
-            except subprocess.TimeoutExpired:
-                self.process.kill()
-                self.process.wait()
-        self.process = None
 
     def connect(
         self, database: str | None = None, *, root: bool = False

@@ -5,15 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import signal
 import socket
-import subprocess
 from pathlib import Path
 
 from tests.support.need import missing
-from tests.support.process import ending_with_us
+from tests.support.server import Server
 from tests.support.sockets import socket_path
-from tests.support.wait import wait_for
 
 
 def _program(folder: Path) -> str:
@@ -29,44 +26,22 @@ def _program(folder: Path) -> str:
     return str(server)
 
 
-class Redis:
-    """One server. `start` and `stop` may be repeated; what it held is gone then."""
+class Redis(Server):
+    """One server. What it held is gone when it ends."""
+
+    name = "redis-server"
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self.socket = socket_path(folder, "redis.sock")
-        self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
-        """Start the server unless it runs, and wait until it answers."""
-        if self._process is not None and self._process.poll() is None:
-            return
+    def argv(self) -> list[str]:
         options = {"port": "0", "unixsocket": str(self.socket), "save": "", "appendonly": "no", "dir": str(self.folder)}
-        words = [word for name, value in options.items() for word in (f"--{name}", value)]
-        self._process = subprocess.Popen(
-            [*ending_with_us(), _program(self.folder), *words],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        wait_for(self._answers, 30, "Redis answers")
+        return [_program(self.folder), *(word for name, value in options.items() for word in (f"--{name}", value))]
 
-    def _answers(self) -> bool:
-        assert self._process is not None
-        assert self._process.poll() is None, f"redis-server ended with {self._process.returncode}"
-        with contextlib.suppress(OSError):
-            return self.command("PING") == "+PONG"
-        return False
-
-    def stop(self) -> None:
-        if self._process is not None and self._process.poll() is None:
-            self._process.send_signal(signal.SIGTERM)
-            try:
-                self._process.wait(10)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
+    def answers(self) -> bool:
+        return self.command("PING") == "+PONG"
 
     def remove(self) -> None:
         self.stop()

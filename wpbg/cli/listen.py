@@ -8,7 +8,15 @@ from typing import Any
 import click
 
 from wpbg.cli.assembly import Flags, build, open_log, prepared
-from wpbg.cli.options import Size, Target, site_options
+from wpbg.cli.options import (
+    Size,
+    Target,
+    concurrency_option,
+    grace_option,
+    mode_type,
+    queue_option,
+    site_options,
+)
 from wpbg.cli.show import terminal
 from wpbg.errors import SiteError
 from wpbg.job import Ending
@@ -30,6 +38,17 @@ PHP processes.
 """
 
 
+name_option = click.option("--name", metavar="NAME", help="The worker's name in lists and logs. [default: HOST-PID]")
+skip_lock_option = click.option(
+    "--skip-lock", is_flag=True, help="Claim without row locks (SKIP LOCKED), by compare-and-swap."
+)
+log_format_option = click.option(
+    "--log-format",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="One line an event, on stderr and in BACKGROUND_WORKER_LOG.",
+)
 no_opcache = click.option(
     "--no-opcache", is_flag=True, help="Boot PHP without OPcache's file cache (kept in WPBG_CACHE_DIR, else ~/.cache)."
 )
@@ -39,26 +58,10 @@ def worker_options(command: Any) -> Any:
     """The options that `listen` and `listen-loop` share."""
     for option in reversed(
         [
-            click.option(
-                "--queue",
-                "queues",
-                multiple=True,
-                metavar="NAME",
-                help="Repeatable; order is precedence. [default: ABW_QUEUE_NAME]",
-            ),
-            click.option(
-                "--concurrency",
-                type=click.IntRange(1, 256),
-                default=1,
-                show_default=True,
-                metavar="N",
-                envvar="WPBG_CONCURRENCY",
-                help="Jobs at a time.",
-            ),
-            click.option("--name", metavar="NAME", help="The worker's name in lists and logs. [default: HOST-PID]"),
-            click.option(
-                "--skip-lock", is_flag=True, help="Claim without row locks (SKIP LOCKED), by compare-and-swap."
-            ),
+            queue_option,
+            concurrency_option(envvar="WPBG_CONCURRENCY"),
+            name_option,
+            skip_lock_option,
             click.option(
                 "--max-jobs",
                 type=click.IntRange(1),
@@ -81,14 +84,7 @@ def worker_options(command: Any) -> Any:
                 is_flag=True,
                 help="End when no job is ready or running (delayed ones do not count).",
             ),
-            click.option(
-                "--grace",
-                type=click.FloatRange(0),
-                default=60,
-                show_default=True,
-                metavar="SECONDS",
-                help="How long running jobs may go on after TERM.",
-            ),
+            grace_option("How long running jobs may go on after TERM."),
             click.option(
                 "--lease",
                 type=click.FloatRange(1, 3600),
@@ -104,13 +100,7 @@ def worker_options(command: Any) -> Any:
                 metavar="HOST:PORT",
                 help="Serve /metrics (Prometheus), /healthz and /readyz here. [default: nowhere]",
             ),
-            click.option(
-                "--log-format",
-                type=click.Choice(["text", "json"]),
-                default="text",
-                show_default=True,
-                help="One line an event, on stderr and in BACKGROUND_WORKER_LOG.",
-            ),
+            log_format_option,
             site_options,
         ]
     ):
@@ -121,7 +111,7 @@ def worker_options(command: Any) -> Any:
 @click.command(epilog=LISTEN_EPILOG)
 @click.option(
     "--mode",
-    type=click.Choice(["restart", "fork", "loop"]),
+    type=mode_type,
     default="restart",
     show_default=True,
     help="How long a PHP process lives: a job, a fork of a booted WordPress, or many jobs.",
@@ -140,30 +130,11 @@ def listen_loop(target: Target, **flags: Any) -> None:
 
 
 @click.command()
-@click.option(
-    "--queue",
-    "queues",
-    multiple=True,
-    metavar="NAME",
-    help="Repeatable; order is precedence. [default: ABW_QUEUE_NAME]",
-)
-@click.option("--name", metavar="NAME", help="The worker's name in lists and logs. [default: HOST-PID]")
-@click.option("--skip-lock", is_flag=True, help="Claim without row locks (SKIP LOCKED), by compare-and-swap.")
-@click.option(
-    "--grace",
-    type=click.FloatRange(0),
-    default=60,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long the job may go on after TERM.",
-)
-@click.option(
-    "--log-format",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="One line an event, on stderr and in BACKGROUND_WORKER_LOG.",
-)
+@queue_option
+@name_option
+@skip_lock_option
+@grace_option("How long the job may go on after TERM.")
+@log_format_option
 @no_opcache
 @site_options
 def run(target: Target, **flags: Any) -> None:

@@ -69,6 +69,30 @@ def format_option(command: F) -> F:
     return decorate(command)
 
 
+queue_option = click.option(
+    "--queue",
+    "queues",
+    multiple=True,
+    metavar="NAME",
+    help="Repeatable; order is precedence. [default: ABW_QUEUE_NAME]",
+)
+"""The queues of a worker."""
+
+mode_type = click.Choice(["restart", "fork", "loop"])
+
+
+def concurrency_option(words: str = "Jobs at a time.", **more: Any) -> Callable[[F], F]:
+    """--concurrency N of a worker; `more` as click takes it."""
+    limits = click.IntRange(1, 256)
+    return click.option("--concurrency", type=limits, default=1, show_default=True, metavar="N", help=words, **more)
+
+
+def grace_option(words: str, most: float | None = None) -> Callable[[F], F]:
+    """--grace SECONDS of a worker."""
+    limits = click.FloatRange(0, most)
+    return click.option("--grace", type=limits, default=60, show_default=True, metavar="SECONDS", help=words)
+
+
 class Size(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.3 on
     """Bytes, from `256M`, `1G`, `512K`; a bare number is megabytes."""
 

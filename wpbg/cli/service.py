@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from wpbg.cli.options import Target, site_options
+from wpbg.cli.options import Target, concurrency_option, grace_option, mode_type, queue_option, site_options
 from wpbg.errors import UsageError
 from wpbg.service import Service, listen_words, program, render, service_name
 from wpbg.settings import check_queue
@@ -29,32 +29,10 @@ the processes are numbered by their ports, from the one that is given.
 )
 @click.argument("manager", type=click.Choice(["supervisord", "systemd"]))
 @click.option("--processes", type=click.IntRange(1, 99), default=1, show_default=True, metavar="N", help="Workers.")
-@click.option(
-    "--concurrency",
-    type=click.IntRange(1, 256),
-    default=1,
-    show_default=True,
-    metavar="N",
-    help="Jobs at a time, each.",
-)
-@click.option(
-    "--queue",
-    "queues",
-    multiple=True,
-    metavar="NAME",
-    help="Repeatable; order is precedence. [default: ABW_QUEUE_NAME]",
-)
-@click.option(
-    "--mode", type=click.Choice(["restart", "fork", "loop"]), default="restart", show_default=True, help="As of listen."
-)
-@click.option(
-    "--grace",
-    type=click.FloatRange(0, 86400),
-    default=60,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long running jobs may go on after TERM; the manager waits longer than that.",
-)
+@concurrency_option("Jobs at a time, each.")
+@queue_option
+@click.option("--mode", type=mode_type, default="restart", show_default=True, help="As of listen.")
+@grace_option("How long running jobs may go on after TERM; the manager waits longer than that.", most=86400)
 @click.option("--user", metavar="NAME", help="Who runs it. [default: the one the site's files belong to]")
 @click.option("--metrics", metavar="HOST:PORT", help="Of the first worker; the others get the ports that follow.")
 @click.option("--name", metavar="NAME", help="Of the service. [default: wpbg- and the site's address]")
