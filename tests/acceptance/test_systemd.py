@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import php
-from tests.support.mariadb import free_port
+from tests.support.server import free_port
 from tests.support.site import Site
 from tests.support.sites import Sites
 from tests.support.systemd import Systemd
