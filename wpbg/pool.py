@@ -141,16 +141,17 @@ class Pool:
         beat = housekeeping = 0.0
         while any(thread.is_alive() for thread in threads):
             now = time.monotonic()
+            due: list[Callable[[], None]] = []
             if now >= beat:
                 beat = now + min(self.options.lease / 3, 5.0)
-                self._with_server(self._heartbeat)
+                due.append(self._heartbeat)
             if now >= housekeeping:
                 housekeeping = now + self.options.housekeeping
-                self._with_server(self._housekeep)
-            self._with_server(self._keep_books)
-            self._with_server(self._relieve)
+                due.append(self._housekeep)
+            due += [self._relieve, self._keep_books]
             if self.options.stop_when_empty:
-                self._with_server(self._look_whether_empty)
+                due.append(self._look_whether_empty)
+            self._with_server(*due)
             self._look_at_limits()
             self._look_at_signals()
             self.turned_at = time.monotonic()
@@ -161,8 +162,7 @@ class Pool:
     def _leave(self, threads: Sequence[threading.Thread]) -> None:
         for thread in threads:
             thread.join(timeout=10)
-        self._with_server(self._books.flush)
-        self._with_server(lambda: self._board.hide_workers(self._rows()))
+        self._with_server(lambda: self._board.hide_workers(self._rows()), self._books.flush)
         for slot in self.slots:
             slot.close()
         self._queue.close()
@@ -173,10 +173,15 @@ class Pool:
 
     # -- what it does meanwhile --------------------------------------------------------------------------------
 
-    def _with_server(self, act: Callable[[], None]) -> None:
-        """Do something that needs the server; without it, the slots say that it is gone, and wait for it."""
+    def _with_server(self, *acts: Callable[[], None]) -> None:
+        """Do what needs the server; without it, the slots say that it is gone, and wait for it.
+
+        A server that hangs keeps each question waiting for a minute: after one that was not answered none is asked
+        in this turn, so that this thread looks around (`STALLED`) and the service manager's watchdog stays quiet.
+        """
         try:
-            act()
+            for act in acts:
+                act()
         except QueueUnreachable:
             self._reached = False
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import shutil
 import socket
 import subprocess
@@ -26,7 +27,11 @@ from tests.support.sites import Sites
 
 @dataclass
 class Fault:
-    """What is broken, and what is said of it. `breaks` may give arguments or environment for the doctor."""
+    """What is broken, and what is said of it. `breaks` may give arguments or environment for the doctor.
+
+    `mends`: the command is typed as it stands, and the doctor finds it mended. (The others need another machine's
+    packages, services or people, or show where to look.)
+    """
 
     name: str
     check: str
@@ -35,6 +40,7 @@ class Fault:
     breaks: Callable[[Site], dict[str, object] | None]
     engine: str = "sqlite71"
     then: Callable[[Site], None] = field(default=lambda site: None)
+    mends: bool = False
 
 
 def config(**constants: object) -> Callable[[Site], None]:
@@ -63,8 +69,22 @@ def broken_mu_plugin(site: Site) -> None:
     site.mu_plugin("broken", "<?php this is no php")
 
 
+def plugin(site: Site, name: str, code: str) -> None:
+    """An active plugin in a folder of its own."""
+    folder = site.path / "wp-content/plugins" / name
+    folder.mkdir()
+    head = f"<?php /* Plugin Name: {name} */\n"
+    (folder / f"{name}.php").write_text(head)
+    site.wp("plugin", "activate", name)
+    (folder / f"{name}.php").write_text(f"{head}{code}\n")
+
+
+def broken_plugin(site: Site) -> None:
+    plugin(site, "broken", "this is no php")
+
+
 def older_plugin(site: Site) -> None:
-    site.mu_plugin("async-background-worker", "function async_background_worker_install_db() {}")
+    plugin(site, "async-background-worker", "function async_background_worker_install_db() {}")
 
 
 def other_version(site: Site) -> None:
@@ -152,6 +172,15 @@ def worker_row(seconds_ago: int, version: str) -> Callable[[Site], None]:
     return insert
 
 
+def log_without_folder(site: Site) -> None:
+    site.configure(BACKGROUND_WORKER_LOG=str(site.folder / "not here/worker.log"))
+
+
+def log_is_a_folder(site: Site) -> None:
+    (site.folder / "worker").mkdir()
+    site.configure(BACKGROUND_WORKER_LOG=str(site.folder / "worker"))
+
+
 def symlinked_log(site: Site) -> None:
     link = site.folder / "worker.log"
     link.symlink_to(site.folder / "elsewhere/worker.log")
@@ -213,56 +242,68 @@ def no_table(site: Site) -> None:
 
 
 TABLE = [
-    Fault("no WordPress in the folder", "WordPress folder", "There is no WordPress in", "", no_wordpress),
-    Fault("no wp-config.php", "WordPress", "has no wp-config.php", "", no_config),
-    Fault("WP-CLI is not installed", "WP-CLI", "'no-such-program' is not a program", "", no_wp_cli),
-    Fault("PHP is not installed", "WP-CLI", "PHP is not", "", no_php),
+    Fault("no WordPress in the folder", "WordPress folder", "There is no WordPress in", "wpbg doctor --path ",
+          no_wordpress),
+    Fault("no wp-config.php", "WordPress", "has no wp-config.php", "wp config create", no_config),
+    Fault("WP-CLI is not installed", "WP-CLI", "'no-such-program' is not a program", "wpbg doctor --wp ", no_wp_cli),
+    Fault("PHP is not installed", "WP-CLI", "PHP is not", "apt-get install php-cli", no_php),
     Fault("a PHP extension is missing", "PHP extensions", "mbstring missing", "apt-get install php-mbstring",
           extension_missing),
     Fault("php.ini switches functions off", "PHP extensions", "disable_functions switches off pcntl_fork", "--ini",
           functions_switched_off),
-    Fault("a plugin of the site is broken", "WordPress", "broken.php", "", broken_mu_plugin),
-    Fault("the plugin is not active", "Plugin", "not active", "wpbg install", inactive),
-    Fault("the plugin is another version", "Plugin", "has version 9", "wpbg install", other_version),
+    Fault("a plugin of the site is broken", "WordPress", "broken.php", "php -l ", broken_mu_plugin),
+    Fault("a plugin in a folder of its own is broken", "WordPress", "broken.php",
+          "wp plugin deactivate broken --skip-plugins", broken_plugin, mends=True),
+    Fault("the plugin is not active", "Plugin", "not active", "wpbg install", inactive, mends=True),
+    Fault("the plugin is another version", "Plugin", "has version 9", "wpbg install", other_version, mends=True),
     Fault("the older plugin is active beside it", "Older plugin", "Async Background Worker is active",
-          "wp plugin deactivate async-background-worker", older_plugin),
+          "wp plugin deactivate async-background-worker", older_plugin, mends=True),
     Fault("an index is missing", "Tables", "index claim of wp_bg_jobs", "wpbg install",
-          sql("ALTER TABLE wp_bg_jobs DROP INDEX claim"), "maria71"),
-    Fault("a table is missing", "Tables", "wp_bg_workers", "wpbg install", no_table),
+          sql("ALTER TABLE wp_bg_jobs DROP INDEX claim"), "maria71", mends=True),
+    Fault("a table is missing", "Tables", "wp_bg_workers", "wpbg install", no_table, mends=True),
     Fault("the tables are MyISAM", "Tables", "is not InnoDB but MyISAM", "ENGINE=InnoDB",
-          sql("ALTER TABLE wp_bg_jobs ENGINE=MyISAM"), "maria71"),
+          sql("ALTER TABLE wp_bg_jobs ENGINE=MyISAM"), "maria71", mends=True),
     Fault("root would run somebody else's site", "User", "Jobs would run as root", "sudo -u nobody wpbg doctor",
           somebody_elses_files),
-    Fault("a constant is no number", "Limits", "ABW_TIMELIMIT is 'soon'", "", config(ABW_TIMELIMIT="soon")),
-    Fault("the database is down", "Database", "cannot be reached", "", database_down, "maria71"),
+    Fault("a constant is no number", "Limits", "ABW_TIMELIMIT is 'soon'", "wp config delete ABW_TIMELIMIT",
+          config(ABW_TIMELIMIT="soon"), mends=True),
+    Fault("the database is down", "Database", "cannot be reached", "systemctl start mariadb", database_down,
+          "maria71"),
     Fault("the database is read-only", "Database limits", "read-only", "wp config get DB_HOST",
           as_root("SET GLOBAL read_only = 1"), "maria71", as_root("SET GLOBAL read_only = 0")),
     Fault("the database takes small packets only", "Database limits", "max_allowed_packet is 1,048,576",
           "SET GLOBAL max_allowed_packet", as_root("SET GLOBAL max_allowed_packet = 1048576"), "maria71",
-          as_root("SET GLOBAL max_allowed_packet = 16777216")),
+          as_root("SET GLOBAL max_allowed_packet = 16777216"), mends=True),
     Fault("the database has no connections left", "Database limits", "max_connections is 10",
-          "SHOW PROCESSLIST", as_root("SET GLOBAL max_connections = 10"), "maria71",
-          as_root("SET GLOBAL max_connections = 151")),
+          "SET GLOBAL max_connections = 110", as_root("SET GLOBAL max_connections = 10"), "maria71",
+          as_root("SET GLOBAL max_connections = 151"), mends=True),
     Fault("ABW_BACKEND is misspelt", "Broker", "it is one of database, beanstalkd, gearman",
-          "wp config set ABW_BACKEND database", config(ABW_BACKEND="beanstalk")),
+          "wp config set ABW_BACKEND database", config(ABW_BACKEND="beanstalk"), mends=True),
     Fault("beanstalkd is down", "Broker", "beanstalkd at 127.0.0.1:", "systemctl start beanstalkd",
           no_such_broker("beanstalkd", "ABW_BEANSTALKD")),
     Fault("Gearman is down", "Broker", "Gearman at 127.0.0.1:", "systemctl start gearman-job-server",
           no_such_broker("gearman", "")),
     Fault("something else is at Gearman's port", "Broker", "is not gearmand", "ss -ltnp", something_else_listens),
-    Fault("the log's folder is missing", "Log", "there is no folder", "ls -la",
-          config(BACKGROUND_WORKER_LOG="/nowhere/at/all/worker.log")),
-    Fault("the log is a symbolic link", "Log", "it is a symbolic link", "ls -la", symlinked_log),
-    Fault("the log is no name", "Log", "which names no file", "wp config set BACKGROUND_WORKER_LOG",
-          config(BACKGROUND_WORKER_LOG=True)),
-    Fault("others can write to the OPcache folder", "OPcache", "can be written by other users", "", exposed_cache),
-    Fault("this machine's clock is wrong", "Clock", "3600 s ahead of the database's", "timedatectl", our_clock,
+    Fault("the log's folder is missing", "Log", "there is no folder", "install -d -o ", log_without_folder,
+          mends=True),
+    Fault("the log is a folder", "Log", "no regular file", "wp config set BACKGROUND_WORKER_LOG ", log_is_a_folder,
+          mends=True),
+    Fault("the log is a symbolic link", "Log", "it is a symbolic link", "wp config set BACKGROUND_WORKER_LOG ",
+          symlinked_log, mends=True),
+    Fault("the log is no name", "Log", "which names no file", "wp config delete BACKGROUND_WORKER_LOG",
+          config(BACKGROUND_WORKER_LOG=True), mends=True),
+    Fault("others can write to the OPcache folder", "OPcache", "can be written by other users", "chmod go-w ",
+          exposed_cache, mends=True),
+    Fault("this machine's clock is wrong", "Clock", "3600 s ahead of the database's", "timedatectl set-ntp true",
+          our_clock,
           "maria71"),
-    Fault("the clock of WordPress's machine is wrong", "Clock of WordPress", "3600 s ahead of this one", "timedatectl",
+    Fault("the clock of WordPress's machine is wrong", "Clock of WordPress", "3600 s ahead of this one",
+          "timedatectl set-ntp true",
           clock_of_wordpress),
     Fault("no worker runs", "Workers", "No worker is running", "wpbg listen", lambda site: None),
-    Fault("nobody serves a queue", "Past due", "no worker serves it", "wpbg listen --queue forgotten", late_job),
-    Fault("a worker was killed", "Dead workers", "w1 (h:1) for", "wpbg workers list", worker_row(40, "0.1.0")),
+    Fault("nobody serves a queue", "Past due", "no worker serves it", "wpbg listen --queue forgotten", late_job,
+          mends=True),
+    Fault("a worker was killed", "Dead workers", "w1 (h:1) for", "wpbg listen", worker_row(40, "0.1.0")),
     Fault("a worker was not started again after an upgrade", "Versions", "Workers of wpbg 0.0.9", "wpbg workers list",
           worker_row(0, "0.0.9")),
     Fault("jobs have failed", "Failed jobs", "1 job has failed", "wpbg jobs list --status failed", failed_job),
@@ -291,22 +332,49 @@ def test_a_broken_setup_is_named_with_what_mends_it(fault_site: tuple[Fault, Sit
     how = fault.breaks(site) or {}
     args, env = how.get("args", []), how.get("env")
     assert isinstance(args, list)
-    done = site.wpbg("doctor", "--format", "json", *args, env=env)  # type: ignore[arg-type]
-    assert done.stderr == ""
-    failed = [finding for finding in json.loads(done.stdout) if finding["status"] == "failed"]
-    found = [finding for finding in failed if finding["check"] == fault.check and fault.said in finding["detail"]]
-    assert found, failed
-    assert done.returncode >= 1
+    assert env is None or isinstance(env, dict)
+    code, found = found_by_doctor(site, fault, args, env)
+    assert code >= 1
+    assert len(found) == 1
     assert "\n" not in found[0]["detail"]
-    if fault.next:
-        assert fault.next in found[0]["next"]
-    else:  # The message itself says what to do.
-        assert any(word in found[0]["detail"] for word in (": ", "try ", "check ", "name ", "install ", "set ")), found
-    print(f"\n{fault.name} | {found[0]['check']}: {found[0]['detail']} | {found[0]['next'] or '(in the message)'}")
+    assert fault.next in str(found[0]["next"])
+    print(f"\n{fault.name} | {found[0]['check']}: {found[0]['detail']} | {found[0]['next']}")
+    if fault.mends:
+        type_it(site, found[0]["next"], env)
+        assert found_by_doctor(site, fault, args, env)[1] == [], "it is mended"
+
+
+def found_by_doctor(
+    site: Site, fault: Fault, args: list[str], env: dict[str, str] | None
+) -> tuple[int, list[dict[str, str]]]:
+    """The exit code, and what is said of the fault."""
+    done = site.wpbg("doctor", "--format", "json", *args, env=env)
+    assert done.stderr == ""
+    told = json.loads(done.stdout)
+    failed = [finding for finding in told if finding["status"] == "failed" and finding["check"] == fault.check]
+    print(told)
+    return done.returncode, [finding for finding in failed if fault.said in finding["detail"]]
+
+
+def type_it(site: Site, command: str, env: dict[str, str] | None) -> None:
+    """The command as it stands, where the owner of the site would type it."""
+    if command.startswith("sudo mysql -e "):  # Here the server is the test's own, and its administrator no user.
+        statement = shlex.split(command)[3]
+        as_root(statement)(site)
+        return
+    if command.startswith("wpbg listen "):
+        command += " --stop-when-empty"
+    done = subprocess.run(
+        ["bash", "-c", command], env={**site.env, **(env or {})}, cwd=site.path, capture_output=True, text=True,
+        stdin=subprocess.DEVNULL, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
 
 
 def test_the_table_is_long_enough() -> None:
     assert len({fault.name for fault in TABLE}) == len(TABLE) >= 15
+    assert all(fault.next for fault in TABLE)
+    assert sum(fault.mends for fault in TABLE) >= 15, "commands that were typed, and mended it"
 
 
 # -- entries of supervisord and systemd, in folders of the test's own ----------------------------------------
@@ -337,8 +405,9 @@ def test_entries_that_end_jobs_in_the_middle(tmp_path: Path, name: str, text: st
     assert said in finding.said
     if said:
         assert finding.next == f"wpbg service {'systemd' if name.endswith('service') else 'supervisord'}"
-    (finding,) = check_entries(Path("/var/www/site2"), [f"{tmp_path}/*.conf", f"{tmp_path}/*.service"])
-    assert finding.status == "info", "an entry of another site"
+    for other in ("/var/www/site2", "/var/www", "/var/www/site/shop"):
+        (finding,) = check_entries(Path(other), [f"{tmp_path}/*.conf", f"{tmp_path}/*.service"])
+        assert finding.status == "info", "an entry of another site"
 
 
 def test_what_wpbg_service_prints_is_well(tmp_path: Path, sqlite71: Site) -> None:
@@ -349,3 +418,38 @@ def test_what_wpbg_service_prints_is_well(tmp_path: Path, sqlite71: Site) -> Non
     found = list(check_entries(sqlite71.path, [f"{tmp_path}/*.conf", f"{tmp_path}/*.service"]))
     assert [finding.status for finding in found] == ["ok", "ok"]
     shutil.rmtree(tmp_path)
+
+
+@pytest.mark.parametrize("folder", ["/srv/a b", "/srv/100%n", "/srv/it's $HOME", '/srv/"quoted" \\x'])
+@pytest.mark.parametrize("kind", ["supervisord", "systemd"])
+def test_entries_of_sites_whose_folder_has_to_be_quoted_are_found(tmp_path: Path, kind: str, folder: str) -> None:
+    from wpbg.doctor.host import check_entries
+    from wpbg.service import Service, render
+
+    site = Service("wpbg-x", Path(folder), os.geteuid(), ("/opt/wpbg/bin/wpbg", "listen", "--path", folder))
+    text = render(kind, site)
+    # The folder in the command line has to do: an entry need not have it anywhere else.
+    text = "\n".join(line for line in text.splitlines() if not line.startswith(("directory=", "WorkingD", "Descr")))
+    (tmp_path / ("a.conf" if kind == "supervisord" else "a.service")).write_text(text)
+    (finding,) = check_entries(Path(folder), [f"{tmp_path}/a.*"])
+    assert finding.status == "ok", finding.said
+    (finding,) = check_entries(Path(folder[:-1]), [f"{tmp_path}/a.*"])
+    assert finding.status == "info"
+
+
+def test_commands_are_for_the_site_that_was_meant() -> None:
+    from wpbg.cli.doctor import for_this_site
+    from wpbg.cli.options import Target
+
+    here = Target(None, None, None)
+    meant = Target("/srv/a b", "ddev wp", "https://b.test")
+    told = {
+        "wpbg install": "wpbg install --path '/srv/a b' --url https://b.test --wp 'ddev wp'",
+        "sudo -u x wpbg doctor": "sudo -u x wpbg doctor --path '/srv/a b' --url https://b.test --wp 'ddev wp'",
+        "wpbg doctor --wp /path/to/wp": "wpbg doctor --wp /path/to/wp --path '/srv/a b' --url https://b.test",
+        "wp config delete X": "ddev wp config delete X --path='/srv/a b' --url=https://b.test",
+        "systemctl start mariadb  (or: wp config get X)": "systemctl start mariadb  (or: wp config get X)",
+    }
+    for command, whole in told.items():
+        assert for_this_site(command, here) == command
+        assert for_this_site(command, meant) == whole

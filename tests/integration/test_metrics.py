@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+import signal
 import socket
 import urllib.error
 import urllib.request
@@ -35,9 +36,9 @@ def base(worker: WorkerProcess) -> str:
     return found[0]
 
 
-def get(url: str, accept: str = "") -> tuple[int, str]:
+def get(url: str, accept: str = "", timeout: float = 60) -> tuple[int, str]:
     try:
-        with urllib.request.urlopen(urllib.request.Request(url, headers={"Accept": accept}), timeout=60) as answer:
+        with urllib.request.urlopen(urllib.request.Request(url, headers={"Accept": accept}), timeout=timeout) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         with error:
@@ -136,6 +137,24 @@ def test_health_and_readiness(sites: Sites, private_mariadb: MariaDB) -> None:
     assert scrape(url)["wpbg_stopping",] == 1
     trace.with_suffix(".go").touch()
     assert worker.wait() == 0
+
+
+def test_a_database_that_hangs_keeps_no_scrape_waiting(sites: Sites, private_mariadb: MariaDB) -> None:
+    """It takes connections and says nothing: the questions wait for a minute each, Prometheus for ten seconds."""
+    private_mariadb.start()
+    site = sites.clone("maria71", server=private_mariadb)
+    worker = site.start_wpbg("listen", *METRICS)
+    url = base(worker)
+    wait_for(lambda: get(f"{url}/readyz")[0] == 200, 60, "the worker is ready")
+    assert private_mariadb.process is not None
+    private_mariadb.process.send_signal(signal.SIGSTOP)
+    try:
+        # What was asked before it hung serves for some seconds.
+        wait_for(lambda: "\nwpbg_database_up 0.0\n" in get(f"{url}/metrics", timeout=10)[1], 30, "it is told of")
+        assert "\nwpbg_slots 1.0\n" in get(f"{url}/metrics", timeout=10)[1]
+    finally:
+        private_mariadb.process.send_signal(signal.SIGCONT)
+    wait_for(lambda: scrape(url)["wpbg_database_up",] == 1, 60, "the database is back")
 
 
 def test_a_port_that_is_taken_and_an_address_that_is_none(sqlite71: Site) -> None:

@@ -17,6 +17,7 @@ from wpbg.job import Job, Lease, Outcome
 from wpbg.lifetimes import REASONS, recycle_reason
 from wpbg.metrics import Instruments, MeteredQueue, listen_address
 from wpbg.metrics.reference import families
+from wpbg.metrics.site_view import MOST, OTHERS, summed_up
 
 SUFFIXES = ("_total", "_bucket", "_count", "_sum", "_info")
 
@@ -152,3 +153,21 @@ def test_an_outcome_of_a_run_is_known_to_the_counter() -> None:
             outcome = Outcome(ending)
             name, _ = sentence(decide(Job("1", "q", b"", attempt), outcome, lambda: 0.5), outcome)
             assert name.removeprefix("job.") in OUTCOMES
+
+
+def queue(name: str, queued: int, oldest: int | None = None, paused: bool = False) -> dict[str, Any]:
+    counts = {"queued": queued, "delayed": 1, "running": 0, "failed": 0}
+    return {"queue": name, **counts, "oldest_queued_seconds": oldest, "paused": paused}
+
+
+def test_a_queue_for_every_user_does_not_make_a_series_for_every_user() -> None:
+    few = [queue(f"q{number}", number) for number in range(MOST)]
+    assert summed_up(few, ["q0"]) == few
+    many = [queue(OTHERS, 10**6), *(queue(f"q{number}", number, oldest=number) for number in range(3000))]
+    kept = summed_up(many, ["q0", "q7"])
+    assert len(kept) == MOST + 1
+    assert {"q0", "q7", "q2999"} <= {row["queue"] for row in kept}, "ours, and the largest"
+    assert len({row["queue"] for row in kept}) == len(kept), "no label comes twice"
+    assert sum(row["queued"] for row in kept) == sum(row["queued"] for row in many)
+    assert kept[-1]["queue"] == OTHERS
+    assert kept[-1]["oldest_queued_seconds"] == 2901

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
 import sys
@@ -56,9 +57,19 @@ def doctor(target: Target, form: str) -> None:
 
 
 def for_this_site(command: str, target: Target) -> str:
-    """A command of ours or WP-CLI's as it has to be typed when this one needed --path."""
-    ours = command.startswith(("wpbg ", "wp ")) or " wpbg " in command
-    return f"{command} --path {shlex.quote(target.path)}" if target.path and ours else command
+    """A command of ours or WP-CLI's as it has to be typed where this one needed --path, --wp or --url."""
+    ours = command.startswith("wpbg ") or " wpbg " in command
+    if not ours and not command.startswith("wp "):
+        return command
+    command, remark, rest = command.partition("  (")
+    for option, value in (("--path", target.path), ("--url", target.url), ("--wp", target.wp if ours else None)):
+        if value and f" {option} " not in command:
+            # WP-CLI knows an option's value by the sign of equality alone.
+            command += f" {option}{' ' if ours else '='}{shlex.quote(value)}"
+    wp = target.wp or os.environ.get("WPBG_WP")
+    if wp and not ours:
+        command = wp + command.removeprefix("wp")
+    return command + remark + rest
 
 
 def told(finding: Finding) -> dict[str, Any]:

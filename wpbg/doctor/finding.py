@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from wpbg.doctor.remedy import remedy
 from wpbg.errors import WpbgError
 
 
@@ -33,4 +34,4 @@ def wrong(check: str, said: str, next: str = "", exit_code: int = 1) -> Finding:
 
 def failed(check: str, error: WpbgError) -> Finding:
     """A check that ended with an error; its message says what to do."""
-    return Finding(check, error.message, exit_code=error.exit_code)
+    return Finding(check, error.message, remedy(error), error.exit_code)

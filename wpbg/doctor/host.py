@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import stat
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from wpbg.doctor.finding import Finding, failed, wrong
 from wpbg.errors import SiteError
 from wpbg.opcache import OpcacheFolder
+from wpbg.private import Exposed
 from wpbg.settings import STREAMS, log_file
 from wpbg.site import Site
+from wpbg.webuser import user_name, web_user
 
 ENTRIES = (
     "/etc/supervisor/conf.d/*.conf",
@@ -47,7 +51,10 @@ def _opcache(site: Site) -> Finding:
     try:
         folder = OpcacheFolder.for_site(site.path, tell=said.append)
     except SiteError as error:
-        return failed("OPcache", error)
+        mend, exposed = "", error.__cause__
+        if isinstance(exposed, Exposed):
+            mend = f"{'chmod go-w' if 'can be written' in exposed.why else 'ls -ld'} {shlex.quote(str(exposed.path))}"
+        return replace(failed("OPcache", error), next=mend)
     if folder.path is None:
         return wrong("OPcache", said[-1] if said else "There is no folder for the compiled code.", "df -h ~")
     return Finding("OPcache", f"Compiled code is kept in {folder.path}")
@@ -63,33 +70,40 @@ def _log(site: Site) -> Iterator[Finding]:
         yield wrong(
             "Log",
             f"BACKGROUND_WORKER_LOG is {value!r} in wp-config.php, which names no file.",
-            "wp config set BACKGROUND_WORKER_LOG /var/log/wpbg/site.log",
+            "wp config delete BACKGROUND_WORKER_LOG",
         )
         return
-    why = _not_writable(file)
+    why, mend = _not_writable(file, user_name(web_user(site.wp.cwd)))
     if why:
-        yield wrong("Log", f"BACKGROUND_WORKER_LOG, {file}, cannot be written: {why}.", f"ls -la {file.parent}")
+        yield wrong("Log", f"BACKGROUND_WORKER_LOG, {file}, cannot be written: {why}.", mend)
     elif site.wp.cwd in file.parents or Path(site.path) in file.parents:
         yield Finding("Log", f"{file}: inside the site, where the web server may show it to anybody", info=True)
     else:
         yield Finding("Log", str(file))
 
 
-def _not_writable(file: Path) -> str:
-    """Why a worker with our rights could not add to it; empty where it could. Makes nothing."""
+def _not_writable(file: Path, user: str) -> tuple[str, str]:
+    """Why a worker with our rights could not add to it, and what mends that; empty where it could. Makes nothing."""
+    name, owner, sudo = shlex.quote(str(file)), shlex.quote(user), "sudo " if os.geteuid() else ""
     try:
         mode = file.lstat().st_mode
     except FileNotFoundError:
         if not file.parent.is_dir():
-            return f"there is no folder {file.parent}"
-        return "" if os.access(file.parent, os.W_OK | os.X_OK) else "its folder belongs to somebody else"
+            folder = shlex.quote(str(file.parent))
+            return f"there is no folder {file.parent}", f"{sudo}install -d -o {owner} -m 0750 {folder}"
+        if os.access(file.parent, os.W_OK | os.X_OK):
+            return "", ""
+        return "its folder belongs to somebody else", f"{sudo}install -o {owner} -m 0640 /dev/null {name}"
     except OSError as error:
-        return error.strerror or str(error)
+        return error.strerror or str(error), f"ls -la {shlex.quote(str(file.parent))}"
     if stat.S_ISLNK(mode):
-        return "it is a symbolic link, and those are not followed"
+        target = shlex.quote(os.path.realpath(file))
+        return "it is a symbolic link, and those are not followed", f"wp config set BACKGROUND_WORKER_LOG {target}"
     if not stat.S_ISREG(mode):
-        return "it is no regular file"
-    return "" if os.access(file, os.W_OK) else "it belongs to somebody else"
+        return "it is no regular file", f"wp config set BACKGROUND_WORKER_LOG {name}.log"
+    if os.access(file, os.W_OK):
+        return "", ""
+    return "it belongs to somebody else", f"{sudo}chown {owner} {name}"
 
 
 # -- who starts the workers ----------------------------------------------------------------------------------
@@ -126,12 +140,20 @@ def entries_for(folder: Path, file: Path) -> list[str]:
     lines = [line for line in text.splitlines() if not line.lstrip().startswith((";", "#"))]
     text = "\n".join(lines)
     sections = [text] if file.suffix == ".service" else re.split(r"(?m)^(?=\[)", text)
-    names = {str(folder), os.path.realpath(folder)}
-    return [
-        section
-        for section in sections
-        if WORKS.search(section) and any(re.search(rf"{re.escape(name)}(?![\w.-])", section) for name in names)
-    ]
+    return [section for section in sections if WORKS.search(section) and _names(section, folder)]
+
+
+def _names(text: str, folder: Path) -> bool:
+    """Whether an entry names the site's folder, as it is or as the managers' files have to write it."""
+    # Quotes and backslashes aside, on both sides: `'a'"'"'b'` and `"a\"b"` are the same words then.
+    plain = text.replace("%%", "%").replace("$$", "$")
+    for written, without in ((text, ""), (plain, ""), (plain, "\"'\\")):
+        bare = written.translate({ord(char): None for char in without})
+        for name in {str(folder), os.path.realpath(folder)}:
+            wanted = name.translate({ord(char): None for char in without})
+            if re.search(rf"{re.escape(wanted)}/?(?:wp-gears-runner\.php)?(?=[\s\"';&|)]|$)", bare):
+                return True
+    return False
 
 
 def _value(text: str, key: str) -> str | None:

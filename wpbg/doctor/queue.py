@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
+from socket import gethostname
 from typing import Any
 
 from wpbg import __version__
@@ -16,6 +17,7 @@ from wpbg.job import Status
 from wpbg.ledger import Ledger
 from wpbg.queues.connection import Database
 from wpbg.queues.mysql import MySQL
+from wpbg.webuser import user_name
 
 HEARTBEAT = 5
 """Seconds between two heartbeats of a worker."""
@@ -44,7 +46,7 @@ def check_database(ledger: Ledger, now: Callable[[], float] = time.time) -> Iter
             "Clock",
             f"This machine's clock is {abs(difference) / 1000:.0f} s {'ahead of' if difference > 0 else 'behind'} the "
             "database's. Jobs go by the database's; times in logs are this machine's.",
-            "timedatectl",
+            "timedatectl set-ntp true",
         )
     else:
         yield Finding("Clock", "The same as the database's" if abs(difference) < 1000 else f"{difference} ms apart")
@@ -60,7 +62,7 @@ def _engine(database: Database) -> Finding:
         return wrong(
             "Database",
             f"{file} or its folder cannot be written to by this user: run wpbg as the one they belong to.",
-            f"ls -la {file.parent}",
+            f"sudo -u {user_name(file.parent.stat().st_uid)} wpbg doctor",
             exit_code=4,
         )
     return Finding("Database", f"SQLite, {file}")
@@ -75,7 +77,7 @@ def check_work(ledger: Ledger) -> Iterator[Finding]:
         (alive if now - epoch_ms(worker["heartbeat_at"]) <= ALIVE_MS else silent).append(worker)
     queues = ledger.queues()
     yield _alive(alive)
-    yield _silent(silent, now)
+    yield _silent(silent, now, bool(alive))
     rows = ledger.database.rows("workers")
     yield from _other_versions([row for row in rows if now - int(row["heartbeat_at"]) <= ALIVE_MS])
     yield from _past_due(queues, {name for worker in alive for name in worker["queues"]})
@@ -98,7 +100,7 @@ def _alive(workers: Sequence[Row]) -> Finding:
     return Finding("Workers", f"{slots} alive, serving {', '.join(queues)}")
 
 
-def _silent(workers: Sequence[Row], now: int) -> Finding:
+def _silent(workers: Sequence[Row], now: int, others: bool) -> Finding:
     if not workers:
         return Finding("Dead workers", "None")
     names = ", ".join(
@@ -110,7 +112,7 @@ def _silent(workers: Sequence[Row], now: int) -> Finding:
         "Dead workers",
         f"Silent without having said goodbye, so probably killed: {names}. Their jobs go back to the queue once a "
         "worker runs; look in their logs, and the kernel's, for the reason.",
-        "wpbg workers list",
+        "wpbg workers list" if others else "wpbg listen",
     )
 
 
@@ -122,9 +124,14 @@ def _other_versions(workers: Sequence[Row]) -> Iterator[Finding]:
         yield wrong(
             "Versions",
             f"Workers of wpbg {', '.join(sorted(others))} are at work ({', '.join(names)}), and this is {__version__}: "
-            "start them again.",
-            "wpbg workers list",
+            "start them again; they let their jobs finish.",
+            f"kill -TERM {' '.join(map(str, here))}" if (here := _pids_here(workers, others)) else "wpbg workers list",
         )
+
+
+def _pids_here(workers: Sequence[Row], versions: set[str]) -> list[int]:
+    """The processes of this machine that work with one of these versions. Whoever started them starts them again."""
+    return sorted({int(row["pid"]) for row in workers if row["version"] in versions and row["host"] == gethostname()})
 
 
 def _past_due(queues: Sequence[Row], served: set[str]) -> Iterator[Finding]:

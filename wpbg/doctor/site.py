@@ -159,7 +159,7 @@ def check_clock(difference: float) -> Iterator[Finding]:
             "Clock of WordPress",
             f"The machine that WordPress runs on is {abs(difference):.0f} s "
             f"{'behind' if difference > 0 else 'ahead of'} this one: run_at is wrong by as much.",
-            "timedatectl",
+            "timedatectl set-ntp true",
         )
 
 
@@ -182,16 +182,17 @@ def check_server(server: Mapping[str, str], engines: Mapping[str, str]) -> Itera
     if packet < SMALLEST_PACKET:
         yield wrong(
             "Database limits",
-            f"max_allowed_packet is {packet:,} bytes: jobs with more data are refused, longer output is cut.",
-            'wp db query "SET GLOBAL max_allowed_packet = 67108864"',
+            f"max_allowed_packet is {packet:,} bytes: jobs with more data are refused, longer output is cut. Set it in "
+            "the server's configuration as well, or it is forgotten when the server ends.",
+            'sudo mysql -e "SET GLOBAL max_allowed_packet = 67108864"',
         )
     free = int(server.get("max_connections") or 0) - int(server.get("Threads_connected") or 0)
     if server.get("max_connections") and free < FEWEST_CONNECTIONS:
         yield wrong(
             "Database limits",
             f"max_connections is {server['max_connections']}, and {server['Threads_connected']} are in use: a worker "
-            "needs two for each of its slots.",
-            'wp db query "SHOW PROCESSLIST"',
+            "needs two for each of its slots. Set it in the server's configuration as well.",
+            f'sudo mysql -e "SET GLOBAL max_connections = {int(server["max_connections"]) + 100}"',
         )
     unsafe = sorted(name for name, engine in engines.items() if engine and engine.lower() != "innodb")
     if unsafe:

@@ -18,6 +18,16 @@ from wpbg.pool import Pool
 KEPT = 5.0
 """Seconds an answer of the database serves further scrapes: counting a million jobs is not free."""
 
+PATIENCE = 3.0
+"""Seconds that a scrape waits for the database. Prometheus gives it ten in all, and a worker without a database is just
+when somebody needs the rest."""
+
+MOST = 100
+"""Queues that are told of one by one: each has six series, and a site may have a queue for every user."""
+
+OTHERS = "(others)"
+"""What the rest are called together."""
+
 WORKER_INFO = ("wpbg_worker", "This worker: name, version, mode, queues.")
 
 GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
@@ -25,7 +35,10 @@ GAUGES: dict[str, tuple[str, tuple[str, ...]]] = {
     "wpbg_slots_busy": ("Jobs that this worker runs now.", ()),
     "wpbg_stopping": ("1 while this worker takes no more jobs.", ()),
     "wpbg_database_up": ("1 when the database answered.", ()),
-    "wpbg_queue_jobs": ("Jobs in a queue of the site, by status.", ("queue", "status")),
+    "wpbg_queue_jobs": (
+        f"Jobs in a queue of the site, by status. Beyond {MOST} queues the smaller ones are one, `{OTHERS}`.",
+        ("queue", "status"),
+    ),
     "wpbg_queue_oldest_waiting_seconds": ("How long the oldest job of a queue has been ready.", ("queue",)),
     "wpbg_queue_paused": ("1 while no job of the queue is begun.", ("queue",)),
 }
@@ -35,11 +48,12 @@ STATUSES = ("queued", "delayed", "running", "failed")
 
 
 class SiteView(Collector):
-    """Asks with a connection of its own, in the scraper's thread: no job waits for it."""
+    """Asks with a connection of its own, in a thread of its own: no job waits for it, and no scrape for long."""
 
     def __init__(self, pool: Pool, ledger: Ledger) -> None:
         self._pool, self._ledger = pool, ledger
         self._lock = threading.Lock()
+        self._asking: threading.Thread | None = None
         self._asked_at = float("-inf")
         self._queues: list[View] | None = None
 
@@ -52,22 +66,50 @@ class SiteView(Collector):
         yield _gauge("wpbg_stopping", self._pool.stopping)
         queues = self._ask()
         yield _gauge("wpbg_database_up", queues is not None)
-        yield from _of_queues(queues or [])
+        yield from _of_queues(summed_up(queues or [], options.queues))
 
     def _ask(self) -> list[View] | None:
         """The queues; None while the database does not answer."""
         with self._lock:
-            if time.monotonic() - self._asked_at > KEPT:
-                try:
-                    self._queues = self._ledger.queues()
-                except WpbgError:
-                    self._queues = None
-                self._asked_at = time.monotonic()
-            return self._queues
+            asking = self._asking
+            if asking is None or not asking.is_alive():
+                if time.monotonic() - self._asked_at <= KEPT:
+                    return self._queues
+                self._asking = asking = threading.Thread(target=self._count, name="metrics-queues", daemon=True)
+                asking.start()
+        asking.join(PATIENCE)
+        return None if asking.is_alive() else self._queues
+
+    def _count(self) -> None:
+        try:
+            self._queues = self._ledger.queues()
+        except WpbgError:
+            self._queues = None
+        self._asked_at = time.monotonic()
 
     def close(self) -> None:
         with self._lock:
-            self._ledger.close()
+            if self._asking is None or not self._asking.is_alive():
+                self._ledger.close()
+
+
+def summed_up(queues: Sequence[View], ours: Sequence[str]) -> list[View]:
+    """At most `MOST` queues, `ours` and the largest, and one that stands for all the others."""
+    if len(queues) <= MOST:
+        return list(queues)
+
+    def place(queue: View) -> tuple[bool, bool, int]:
+        return queue["queue"] == OTHERS, queue["queue"] not in ours, -sum(queue[status] for status in STATUSES)
+
+    first = sorted(queues, key=place)
+    kept, rest = first[:MOST], first[MOST:]
+    others: View = {
+        "queue": OTHERS,
+        **{status: sum(queue[status] for queue in rest) for status in STATUSES},
+        "oldest_queued_seconds": max(queue["oldest_queued_seconds"] or 0 for queue in rest),
+        "paused": any(queue["paused"] for queue in rest),
+    }
+    return [*sorted(kept, key=lambda queue: str(queue["queue"])), others]
 
 
 def _of_queues(queues: Sequence[View]) -> Iterator[Metric]:
