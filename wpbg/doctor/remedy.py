@@ -12,7 +12,7 @@ _FILE = re.compile(r"\bin (/\S*?\.php)(?::| on line )\d+")
 
 _PLUGIN = re.compile(r"/wp-content/plugins/([^/]+)/")
 
-_CONSTANT = re.compile(r"^((?:ABW|BACKGROUND_WORKER)_[A-Z_]+) is ")
+_CONSTANT = re.compile(r"^([A-Z][A-Z_]+) is .* in wp-config\.php")
 
 
 def remedy(error: WpbgError) -> str:
