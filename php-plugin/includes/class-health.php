@@ -23,8 +23,6 @@ final class Health {
 	const PATIENCE = 300;
 
 	/**
-	 */
-	/**
 	 * Everything.
 	 *
 	 * @param array[]|null $queues What Counts::by_queue() tells, when it is known already.

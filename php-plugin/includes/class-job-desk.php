@@ -209,7 +209,7 @@ final class Job_Desk {
 	 * @param string $id Its id.
 	 * @return No_Such_Job
 	 */
-	private static function missing( $id ) {
+	public static function missing( $id ) {
 		/* translators: %s: a job's id */
 		return new No_Such_Job( sprintf( __( 'There is no job %s: it was never added, it still waits in its broker, or it has been deleted since.', 'background-worker' ), $id ) );
 	}

@@ -16,9 +16,10 @@ final class Job_View {
 	const FINISHED = array( 'completed', 'failed', 'cancelled' );
 
 	/**
-	 * Bytes that are shown of what a run printed: its end, where the reason is.
+	 * Bytes that are shown of what a run printed: all that a worker keeps of it, with its note in the middle of what was
+	 * not kept. Of more than that, the end, where the reason is.
 	 */
-	const MAX_OUTPUT = 262144;
+	const MAX_OUTPUT = 262144 + 1024;
 
 	/**
 	 * Bytes of a result that is shown as the value it is.

@@ -48,8 +48,7 @@ final class Rest_Jobs extends Rest_Routes {
 	public function get_job( $request ) {
 		$rows = Database::rows( 'SELECT *, ' . Job_View::created() . ' AS created FROM ' . Schema::jobs() . ' WHERE id = ' . Job_Desk::number( $request['id'] ) );
 		if ( ! $rows ) {
-			/* translators: %s: a job's id */
-			throw new No_Such_Job( sprintf( __( 'Job %s has just been deleted.', 'background-worker' ), $request['id'] ) );
+			throw Job_Desk::missing( $request['id'] );
 		}
 		return Job_View::details( $rows[0] );
 	}

@@ -5,11 +5,13 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.support.need import missing
+from tests.support.php import literal
 from tests.support.process import WorkerProcess
 from tests.support.site import Site
 from tests.support.sites import Sites
@@ -53,6 +55,18 @@ class Served:
     web: Web
     admin: Visitor
     workers: list[WorkerProcess] = field(default_factory=list)
+
+    def enqueue(self, *jobs: tuple[str, Any, str, dict[str, Any]]) -> list[str]:
+        """Jobs by function, data, queue and options, all in one start of PHP; their ids."""
+        adding = "".join(
+            f"$id = add_async_job( (object) array( 'function' => {literal(function)}, 'user_data' => {literal(data)} ),"
+            f" {literal(queue)}, {literal(options)} );"
+            " echo is_wp_error( $id ) ? $id->get_error_message() : $id, PHP_EOL;"
+            for function, data, queue, options in jobs
+        )
+        ids = self.site.eval_php(adding).split("\n")[:-1]
+        assert all(job.isdigit() for job in ids), ids
+        return ids
 
     def work(self, *flags: str) -> WorkerProcess:
         """A worker that runs until the test ends; what it runs by then goes back."""

@@ -99,7 +99,7 @@ def test_bulk_actions_paging_search_and_tabs(served: Served, screen: Screen) -> 
 
 
 def test_a_waiting_job_is_run_next(served: Served, screen: Screen) -> None:
-    first, last = (served.site.enqueue("says", text) for text in ("first", "last"))
+    first, last = served.enqueue(*(("says", text, "default", {}) for text in ("first", "last")))
     page = screen(f"job/{last}")
     page.get_by_role("button", name="Run next").click()
     expect(page.get_by_text("The job is the next of its queue.").first).to_be_visible()

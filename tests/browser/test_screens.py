@@ -32,14 +32,16 @@ def fill(served: Served, tmp_path: Path) -> str:
     """A job in every state, of several queues and a batch; a running one's id."""
     site = served.site
     flag = tmp_path / "flag"
-    running = site.enqueue("counts_until", {"flag": str(flag)}, batch="import")
-    failed = site.enqueue("throws", "no price", "mail", max_attempts=1, batch="import")
-    said = site.enqueue("says", "hello\n", "mail")
+    running, failed, said, _ = served.enqueue(
+        ("counts_until", {"flag": str(flag)}, "default", {"batch": "import"}),
+        ("throws", "no price", "mail", {"max_attempts": 1, "batch": "import"}),
+        ("says", "hello\n", "mail", {}),
+        ("says", {"deep": [1, {"er": None}]}, "later", {"delay": 3600}),
+    )
     served.work("--concurrency", "2", "--queue", "default", "--queue", "mail")
     site.wait_for_status(running, "running")
     site.wait_for_status(said, "completed")
     site.wait_for_status(failed, "failed")
-    site.enqueue("says", {"deep": [1, {"er": None}]}, "later", delay=3600)
     return running
 
 
@@ -82,9 +84,8 @@ def test_the_overview_tells_of_workers_and_what_they_run(served: Served, screen:
 
 def test_a_batch_moves_until_it_is_done(served: Served, screen: Screen, tmp_path: Path) -> None:
     site, flag = served.site, tmp_path / "flag"
-    for _ in range(2):
-        site.enqueue("says", "x", batch="nightly")
-    site.enqueue("counts_until", {"flag": str(flag)}, batch="nightly")
+    said = ("says", "x", "default", {"batch": "nightly"})
+    served.enqueue(said, said, ("counts_until", {"flag": str(flag)}, "default", {"batch": "nightly"}))
     page = screen("batches")
     bar = page.get_by_role("progressbar", name="Progress of batch nightly")
     expect(bar).to_have_attribute("aria-valuetext", "0 of 3 (0 %)")
@@ -152,12 +153,13 @@ def test_the_dashboard_is_worked_with_the_keyboard(served: Served, screen: Scree
 
 def attacked(served: Served) -> list[str]:
     """Jobs with each attack in all that is shown of them, one that completed and one that failed; their ids."""
-    site, ids, names = served.site, [], []
+    site, jobs, names = served.site, [], []
     for attack in ATTACKS:
         name = attack.translate(dict.fromkeys(map(ord, "\x1b\x07\u202e")))[:60]  # Names of queues may not have those.
         names += ["--queue", name]
-        ids.append(site.enqueue("says", {"a": [attack, {attack: attack}]}, name, batch=name))
-        ids.append(site.enqueue("throws", attack, name, max_attempts=1, unique=name))
+        jobs.append(("says", {"a": [attack, {attack: attack}]}, name, {"batch": name}))
+        jobs.append(("throws", attack, name, {"max_attempts": 1, "unique": name}))
+    ids = served.enqueue(*jobs)
     served.work(*names, "--name", ATTACKS[0][:60])
     for job in ids:
         site.wait_for_status(job, "completed", "failed")

@@ -266,6 +266,29 @@ def test_a_damaged_payload_is_shown_as_one(served: Web, admin: Visitor, payload:
     assert '"cut": true' in json.dumps(answer.body["arguments"])
 
 
+def test_all_that_is_kept_of_a_long_output_is_shown(served: Web, admin: Visitor) -> None:
+    """A worker keeps its beginning and its end, with a note of what is not there between them."""
+    site = served.site
+    site.mu_plugin(
+        "prints", "function prints( $lines ) { echo 'begun ', str_repeat( \"a line\\n\", $lines ), 'ended'; }"
+    )
+    job = site.enqueue("prints", 100_000)
+    site.query(f"DELETE FROM {site.jobs} WHERE id <> {job}")
+    site.wpbg("run", check=True)
+    shown = admin.rest("GET", f"/jobs/{job}").body
+    assert shown["output_cut"] is False
+    assert shown["output"].startswith("begun a line\n")
+    assert "bytes were not kept" in shown["output"]
+    assert shown["output"].endswith("a line\nended")
+
+
+def test_a_job_that_is_not_there_is_told_of_alike_by_every_route(served: Web, admin: Visitor) -> None:
+    for method, route in (("GET", "/jobs/77"), ("DELETE", "/jobs/77"), ("POST", "/jobs/77/retry")):
+        answer = admin.rest(method, route, {} if method == "POST" else None)
+        assert answer.status == 404
+        assert answer.body["message"].startswith("There is no job 77: it was never added")
+
+
 def test_queues_are_paused_resumed_and_purged(served: Web, admin: Visitor) -> None:
     site = served.site
     kept = site.enqueue("strtoupper", "a", "Default")

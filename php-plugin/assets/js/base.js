@@ -15,12 +15,29 @@
 		return wp.apiFetch( { path: BASE + path, method, data, signal } );
 	}
 
+	/** Whether the session has ended: the nonce is refused, and WordPress gives no new one. */
+	function isLoggedOut( error ) {
+		return error.code === 'rest_cookie_invalid_nonce';
+	}
+
 	/** What went wrong, for a human. */
 	function why( error ) {
-		if ( error && error.code === 'fetch_error' ) {
-			return __( 'The site does not answer. Trying again.', 'background-worker' );
+		if ( error.code === 'fetch_error' ) {
+			return __( 'The site does not answer.', 'background-worker' );
 		}
-		return ( error && error.message ) || __( 'That did not work. Trying again.', 'background-worker' );
+		if ( isLoggedOut( error ) ) {
+			return __( 'You are logged out.', 'background-worker' );
+		}
+		if ( /^(background_worker|rest)_/.test( error.code ) ) {
+			return error.message;
+		}
+		// A WordPress that is broken, or without its database, answers in HTML or in JSON that holds some.
+		return __( 'The site broke while it answered; its error log says why.', 'background-worker' );
+	}
+
+	/** Whether asking again may help: not when the question itself was refused. */
+	function mayPass( error ) {
+		return ! ( error.data && error.data.status >= 400 && error.data.status < 500 ) || isLoggedOut( error );
 	}
 
 	/**
@@ -84,7 +101,13 @@
 		const query = {};
 		new URLSearchParams( search || '' ).forEach( ( value, key ) => ( query[ key ] = value ) );
 		const [ screen, ...rest ] = path.split( '/' );
-		return { screen: screen || 'overview', id: rest.length ? decodeURIComponent( rest.join( '/' ) ) : null, query };
+		let id = rest.join( '/' );
+		try {
+			id = decodeURIComponent( id );
+		} catch ( malformed ) {
+			// It is an id of nothing, then, as it is.
+		}
+		return { screen: screen === 'job' && ! id ? 'jobs' : screen || 'overview', id, query };
 	}
 
 	/** The address of a screen. */
@@ -165,7 +188,7 @@
 	}
 
 	window.backgroundWorker = {
-		h: wp.element.createElement, api, why, usePoll, useRoute, href, path, number, counted, span, ago, say,
-		LABELS, STATUSES: Object.keys( LABELS ), __, _n, sprintf, screens: {},
+		h: wp.element.createElement, api, why, isLoggedOut, mayPass, usePoll, useRoute, href, path, number, counted, span, ago, say,
+		LABELS, STATUSES: Object.keys( LABELS ), __, _n, sprintf, screens: Object.create( null ),
 	};
 } )( window.wp );

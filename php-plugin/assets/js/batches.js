@@ -25,7 +25,7 @@
 			return batch.closed_at ? h( Fragment, null, __( 'done', 'background-worker' ), ' ', h( Time, { at: batch.closed_at } ) ) : __( 'done', 'background-worker' );
 		}
 		if ( ! batch.rate ) {
-			return __( 'waits', 'background-worker' );
+			return batch.counts.running.number ? __( 'runs', 'background-worker' ) : __( 'waits', 'background-worker' );
 		}
 		const speed = batch.rate >= 1 ? sprintf( /* translators: %s: a number */ __( '%s jobs/s', 'background-worker' ), bgw.number( batch.rate.toFixed( 1 ) ) ) : sprintf( /* translators: %s: a number */ __( '%s jobs/min', 'background-worker' ), bgw.number( ( batch.rate * 60 ).toFixed( 1 ) ) );
 		return h( Fragment, null, speed, batch.seconds_left !== null && h( 'div', { className: 'bgw-faint' }, sprintf( /* translators: %s: a time span */ __( '%s left', 'background-worker' ), span( batch.seconds_left * 1000 ) ) ) );
@@ -37,7 +37,7 @@
 	}
 
 	const COLUMNS = [
-		{ key: 'batch', title: __( 'Batch', 'background-worker' ), main: true, className: 'bgw-wide', cell: ( batch ) => h( 'a', { href: href( 'jobs', { batch: batch.batch } ) }, batch.batch ) },
+		{ key: 'batch', title: __( 'Batch', 'background-worker' ), main: true, className: 'bgw-wide', cell: ( batch ) => h( 'a', { dir: 'auto', href: href( 'jobs', { batch: batch.batch } ) }, batch.batch ) },
 		{ key: 'far', title: __( 'Progress', 'background-worker' ), className: 'bgw-wide', cell: ( batch ) => h( Far, { batch } ) },
 		{ key: 'rate', title: __( 'Rate', 'background-worker' ), cell: rate },
 		{ key: 'running', title: __( 'Running', 'background-worker' ), className: 'bgw-number', cell: ( batch ) => link( batch, 'running' ) },

@@ -69,7 +69,7 @@
 			{ className: 'bgw-chart' },
 			h( 'figcaption', null, h( 'strong', null, title ) ),
 			rows.length ? h( 'ul', { className: 'bgw-lengths' }, rows.map( ( row ) => h( 'li', { key: row.name },
-				h( 'span', { className: 'bgw-lengths-name', title: row.name }, row.name ),
+				h( 'span', { className: 'bgw-lengths-name', title: row.name, dir: 'auto' }, row.name ),
 				h( 'span', { className: 'bgw-lengths-bar', 'aria-hidden': true }, h( 'span', { style: { width: 100 * row.value / most + '%' } } ) ),
 				h( 'span', { className: 'bgw-lengths-text' }, row.text )
 			) ) ) : h( 'p', { className: 'bgw-empty' }, empty || __( 'Nothing yet.', 'background-worker' ) )

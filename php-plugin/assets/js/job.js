@@ -23,7 +23,7 @@
 			return h( 'code', null, 'null' );
 		}
 		if ( node.type === 'string' ) {
-			return h( Fragment, null, h( 'span', { className: 'bgw-string' }, '“' + node.value + '”' ), node.hex && h( 'span', { className: 'bgw-faint' }, ' ' + node.bytes + ' B 0x' + node.hex ), cut );
+			return h( Fragment, null, '“', h( 'bdi', { className: 'bgw-string' }, node.value ), '”', node.hex && h( 'span', { className: 'bgw-faint' }, ' ' + node.bytes + ' B 0x' + node.hex ), cut );
 		}
 		if ( node.type === 'unreadable' ) {
 			return h( 'em', { className: 'bgw-faint' }, node.value ? sprintf( /* translators: %s: the beginning of what cannot be read */ __( 'cannot be read: %s', 'background-worker' ), node.value ) : __( '… more than is shown', 'background-worker' ) );
@@ -33,7 +33,7 @@
 
 	function Failure( { error } ) {
 		return h( Fragment, null,
-			h( 'p', { className: 'bgw-error' }, h( 'strong', null, error.class ), ': ', h( 'span', { className: 'bgw-lines' }, error.message ) ),
+			h( 'p', { className: 'bgw-error', dir: 'auto' }, h( 'strong', null, error.class ), ': ', h( 'span', { className: 'bgw-lines' }, error.message ) ),
 			error.file && h( 'p', { className: 'bgw-faint bgw-place' }, error.file + ':' + error.line ),
 			error.trace && h( 'details', null, h( 'summary', null, __( 'Trace', 'background-worker' ) ), h( Pre, { label: __( 'Trace', 'background-worker' ) }, error.trace ) )
 		);
@@ -47,13 +47,13 @@
 			[ __( 'Attempts', 'background-worker' ), sprintf( /* translators: 1: how many are done, 2: of how many */ __( '%1$s of %2$s', 'background-worker' ), job.attempts, job.max_attempts ) ],
 			[ __( 'Priority', 'background-worker' ), job.priority !== 0 && job.priority ],
 			[ __( 'Unique key', 'background-worker' ), job.unique_key ],
-			[ __( 'Added', 'background-worker' ), h( Time, { at: job.created_at } ) ],
-			[ __( 'Runs', 'background-worker' ), job.due_at && h( Time, { at: job.due_at } ) ],
-			[ __( 'Started', 'background-worker' ), job.started_at && h( Time, { at: job.started_at } ) ],
-			[ __( 'Finished', 'background-worker' ), job.finished_at && h( Time, { at: job.finished_at } ) ],
+			[ __( 'Added', 'background-worker' ), h( Time, { at: job.created_at, full: true } ) ],
+			[ __( 'Runs', 'background-worker' ), job.due_at && h( Time, { at: job.due_at, full: true } ) ],
+			[ __( 'Started', 'background-worker' ), job.started_at && h( Time, { at: job.started_at, full: true } ) ],
+			[ __( 'Finished', 'background-worker' ), job.finished_at && h( Time, { at: job.finished_at, full: true } ) ],
 			[ __( 'Took', 'background-worker' ), job.runtime_ms !== null && span( job.runtime_ms ) ],
 			[ __( 'Ended as', 'background-worker' ), job.ending && job.ending !== job.status && job.ending ],
-		[ __( 'Worker', 'background-worker' ), job.worker ],
+			[ __( 'Worker', 'background-worker' ), job.worker ],
 			[ __( 'Note', 'background-worker' ), job.note ],
 		].filter( ( [ , value ] ) => value );
 	}
@@ -64,7 +64,7 @@
 		}
 		return h( 'section', null, h( 'h3', null, __( 'Earlier attempts', 'background-worker' ) ), h( 'ol', { className: 'bgw-attempts' }, job.history.map( ( one, place ) =>
 			h( 'li', { key: place },
-				h( 'p', null, h( 'strong', null, sprintf( /* translators: %s: a number */ __( 'Attempt %s', 'background-worker' ), one.attempt ) ), ' · ', one.ending, ' · ', h( Time, { at: one.finished_at } ), one.started_at && one.finished_at && ' · ' + span( Date.parse( one.finished_at ) - Date.parse( one.started_at ) ), one.worker && ' · ' + one.worker ),
+				h( 'p', null, h( 'strong', null, sprintf( /* translators: %s: a number */ __( 'Attempt %s', 'background-worker' ), one.attempt ) ), ' · ', one.ending, ' · ', h( Time, { at: one.finished_at, full: true } ), one.started_at && one.finished_at && ' · ' + span( Date.parse( one.finished_at ) - Date.parse( one.started_at ) ), one.worker && ' · ' + one.worker ),
 				one.error && h( Failure, { error: one.error } ),
 				one.output && h( 'details', null, h( 'summary', null, __( 'Output', 'background-worker' ) ), h( Pre, { label: __( 'Output', 'background-worker' ) }, one.output ) )
 			)
@@ -102,13 +102,28 @@
 		return none ? null : h( 'section', null, h( 'h3', null, __( 'Result', 'background-worker' ) ), h( Pre, { label: __( 'Result', 'background-worker' ) }, job.result_cut ? job.result_cut + ' …' : JSON.stringify( job.result, null, 2 ) ) );
 	}
 
+	/** What add_async_job() returns. */
+	const ID = /^([0-9]{1,18}|[0-9a-f]{32}-(b[0-9]{1,20}|g))$/;
+
 	bgw.screens.job = function Job( { id } ) {
+		return ID.test( id ) ? h( Known, { id } ) : h( Fragment, null,
+			h( Back ),
+			h( Heading, null, __( 'No such job', 'background-worker' ) ),
+			h( 'p', { className: 'bgw-empty' }, sprintf( /* translators: %s: what should be a job's id */ __( '“%s” is not the id of a job: that is a number, or what add_async_job() returned.', 'background-worker' ), id ) )
+		);
+	};
+
+	function Back() {
+		return h( 'p', { className: 'bgw-back' }, h( 'a', { href: href( 'jobs' ) }, h( 'span', { 'aria-hidden': true, className: 'bgw-arrow' }, '← ' ), __( 'All jobs', 'background-worker' ) ) );
+	}
+
+	function Known( { id } ) {
 		const [ shown, tell ] = useMessage();
 		const { data: job, error, refresh } = usePoll( '/jobs/' + encodeURIComponent( id ), 1000 );
 		return h(
 			Fragment,
 			null,
-			h( 'p', { className: 'bgw-back' }, h( 'a', { href: href( 'jobs' ) }, '← ' + __( 'All jobs', 'background-worker' ) ) ),
+			h( Back ),
 			h( Heading, null, sprintf( /* translators: %s: a job's id */ __( 'Job %s', 'background-worker' ), id ), ' ', job && h( Status, { status: job.status, asked: job.cancel_requested } ) ),
 			h( Trouble, { error } ),
 			shown,
@@ -119,9 +134,9 @@
 				job.error && h( 'section', null, h( 'h3', null, __( 'Error', 'background-worker' ) ), h( Failure, { error: job.error } ) ),
 				h( Result, { job } ),
 				job.output && h( 'section', null, h( 'h3', null, __( 'Output', 'background-worker' ) ), job.output_cut && h( 'p', { className: 'bgw-faint' }, __( 'Only its end is shown.', 'background-worker' ) ), h( Pre, { label: __( 'Output', 'background-worker' ) }, job.output ) ),
-				h( 'section', null, h( 'h3', null, __( 'Arguments', 'background-worker' ) ), h( 'div', { className: 'bgw-arguments' }, h( Value, { node: job.arguments } ) ) ),
+				h( 'section', null, h( 'h3', null, __( 'Arguments', 'background-worker' ) ), h( 'div', { className: 'bgw-arguments', dir: 'ltr' }, h( Value, { node: job.arguments } ) ) ),
 				h( Attempts, { job } )
 			)
 		);
-	};
+	}
 } )( window.wp, window.backgroundWorker );

@@ -119,7 +119,9 @@
 	bgw.screens.jobs = function Jobs( { query } ) {
 		const [ selected, setSelected ] = useState( new Set() );
 		const [ shown, tell ] = useMessage();
-		const wanted = { status: query.status, queue: query.queue, batch: query.batch, search: query.search, orderby: query.orderby, order: query.order, cursor: query.cursor };
+		const status = STATUSES.includes( query.status ) ? query.status : '';
+		query = { ...query, status };
+		const wanted = { status, queue: query.queue, batch: query.batch, search: query.search, orderby: query.orderby, order: query.order, cursor: query.cursor };
 		const { data, error, refresh } = usePoll( path( '/jobs', wanted ), 2000 );
 		const counts = usePoll( '/jobs?per_page=1', 4000 );
 		const jobs = data ? data.jobs : [];

@@ -10,6 +10,12 @@
 	const KEPT = 2000;
 	const EVERY = 1500;
 
+	/** The lines with those of an answer; the same ones when it brought none, so that the box is not scrolled. */
+	function added( lines, about ) {
+		const before = about.restarted ? [] : lines;
+		return about.lines.length || before.length !== lines.length ? before.concat( about.skipped ? [ '…' ] : [], about.lines ).slice( -KEPT ) : lines;
+	}
+
 	/** Follows the file: each answer says where the next one begins. */
 	function useTail( on ) {
 		const [ tail, setTail ] = useState( { lines: [], about: null, error: null } );
@@ -21,7 +27,7 @@
 				( about ) => {
 					at.current = about.at;
 					if ( ! stopped ) {
-						setTail( ( last ) => ( { about, error: null, lines: ( about.restarted ? [] : last.lines ).concat( about.skipped ? [ '…' ] : [], about.lines ).slice( -KEPT ) } ) );
+						setTail( ( last ) => ( { about, error: null, lines: added( last.lines, about ) } ) );
 					}
 				},
 				( error ) => ! stopped && setTail( ( last ) => ( { ...last, error } ) )

@@ -40,7 +40,7 @@
 		{ key: 'queues', title: __( 'Queues', 'background-worker' ), cell: ( worker ) => worker.queues.join( ', ' ) },
 		{ key: 'done', title: __( 'Jobs done', 'background-worker' ), className: 'bgw-number', cell: ( worker ) => bgw.number( worker.jobs_done ) },
 		{ key: 'memory', title: __( 'Memory', 'background-worker' ), className: 'bgw-number', cell: ( worker ) => worker.memory_mb ? worker.memory_mb + ' MB' : '–' },
-		{ key: 'beat', title: __( 'Heard of', 'background-worker' ), cell: ( worker ) => h( Time, { at: worker.heartbeat_at } ) },
+		{ key: 'beat', title: __( 'Last heard', 'background-worker' ), cell: ( worker ) => h( Time, { at: worker.heartbeat_at } ) },
 	];
 
 	function depth( queues ) {
@@ -60,7 +60,7 @@
 			h( Trouble, { error } ),
 			! data ? ! error && h( 'p', null, __( 'Loading…', 'background-worker' ) ) : h( Fragment, null,
 				h( Health, { health: data.health } ),
-				h( bgw.Statistics, null, h( Lengths, { title: __( 'Waiting jobs by queue', 'background-worker' ), rows: depth( data.queues ), empty: __( 'No queue has had a job yet.', 'background-worker' ) } ) ),
+				h( bgw.Statistics, { quiet: !! error }, h( Lengths, { title: __( 'Waiting jobs by queue', 'background-worker' ), rows: depth( data.queues ), empty: __( 'No queue has had a job yet.', 'background-worker' ) } ) ),
 				h( 'h3', null, __( 'Workers', 'background-worker' ) ),
 				h( Table, { label: __( 'Workers', 'background-worker' ), columns: WORKERS, rows: data.workers, rowKey: ( worker ) => worker.id, empty: __( 'No worker is running.', 'background-worker' ) } ),
 				h( 'p', { className: 'bgw-faint' }, bgw.sprintf( /* translators: 1: database, beanstalkd or gearman, 2: a version */ __( 'Queue server: %1$s. Plugin version %2$s.', 'background-worker' ), data.site.backend, data.site.plugin_version ) )

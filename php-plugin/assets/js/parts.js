@@ -13,9 +13,13 @@
 		return h( 'span', { className: 'bgw-status is-' + status }, text );
 	}
 
-	/** A time: how long ago, with the moment itself for those who point at it. */
-	function Time( { at } ) {
-		return at ? h( 'time', { dateTime: at, title: new Date( at ).toLocaleString() }, ago( at ) ) : h( 'span', { 'aria-hidden': true }, '–' );
+	/** A time: how long ago, with the moment itself for those who point at it, or (`full`) for everybody. */
+	function Time( { at, full } ) {
+		if ( ! at ) {
+			return h( 'span', { 'aria-hidden': true }, '–' );
+		}
+		const moment = new Date( at ).toLocaleString( document.documentElement.lang || undefined );
+		return h( 'time', { dateTime: at, title: moment }, ago( at ), full && h( 'span', { className: 'bgw-faint bgw-moment' }, moment ) );
 	}
 
 	/** How far something is. Without a total there is no bar to fill: it says how much is done. */
@@ -48,9 +52,15 @@
 		return h( 'h2', { ref: heading, tabIndex: -1, className: 'bgw-heading' }, children );
 	}
 
-	/** What went wrong with a poll; what was there stays. */
+	/** What went wrong with a poll; what was there stays, and it goes on by itself where it can. */
 	function Trouble( { error } ) {
-		return error ? h( Notice, { status: 'error', isDismissible: false }, bgw.why( error ) ) : null;
+		if ( ! error ) {
+			return null;
+		}
+		return h( Notice, { status: 'error', isDismissible: false }, bgw.why( error ), ' ', bgw.isLoggedOut( error )
+			? h( 'a', { href: window.location.pathname + window.location.search, target: '_blank', rel: 'noreferrer' }, __( 'Log in again in another tab; this page then goes on.', 'background-worker' ) )
+			: bgw.mayPass( error ) && __( 'Trying again.', 'background-worker' )
+		);
 	}
 
 	/** What came of a click, kept until it is dismissed or the next one. */
@@ -99,6 +109,11 @@
 		);
 	}
 
+	/** In a box of its own, so that it stays together beside its label in a narrow window. */
+	function content( cell ) {
+		return cell === '' ? null : h( 'div', { className: 'bgw-cell' }, cell );
+	}
+
 	/**
 	 * A table that becomes a list of cards in a narrow window. `columns`: `{ key, title, cell( row ), className, main }`.
 	 * Roles are said explicitly, because the narrow layout takes the tables' own away.
@@ -107,15 +122,16 @@
 		if ( ! rows.length ) {
 			return h( 'p', { className: 'bgw-empty' }, empty );
 		}
+		const isControl = ( column ) => typeof column.title !== 'string';
 		return h(
 			'table',
-			{ className: 'widefat striped bgw-table', role: 'table', 'aria-label': label },
+			{ className: 'widefat striped bgw-table' + ( columns.some( isControl ) ? ' has-controls' : '' ), role: 'table', 'aria-label': label },
 			h( 'thead', { role: 'rowgroup' }, h( 'tr', { role: 'row' }, columns.map( ( column ) =>
-				h( 'th', { key: column.key, scope: 'col', role: 'columnheader', className: column.className, 'aria-sort': column.sort }, column.title )
+				h( 'th', { key: column.key, scope: 'col', role: 'columnheader', className: ( column.className || '' ) + ( isControl( column ) ? ' has-control' : '' ), 'aria-sort': column.sort }, column.title )
 			) ) ),
 			h( 'tbody', { role: 'rowgroup' }, rows.map( ( row ) =>
 				h( 'tr', { key: rowKey( row ), role: 'row' }, columns.map( ( column ) =>
-					h( column.main ? 'th' : 'td', { key: column.key, scope: column.main ? 'row' : undefined, role: column.main ? 'rowheader' : 'cell', className: column.className, 'data-label': column.label || ( typeof column.title === 'string' ? column.title : undefined ) }, column.cell( row ) )
+					h( column.main ? 'th' : 'td', { key: column.key, scope: column.main ? 'row' : undefined, role: column.main ? 'rowheader' : 'cell', className: column.className, 'data-label': column.label || ( isControl( column ) ? undefined : column.title ) }, content( column.cell( row ) ) )
 				) )
 			) )
 		);

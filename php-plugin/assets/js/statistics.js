@@ -18,8 +18,8 @@
 		return h( 'div', { className: 'bgw-ranges', role: 'group', 'aria-label': __( 'Time shown', 'background-worker' ) }, choice( 'hour', __( 'Last hour', 'background-worker' ) ), choice( 'day', __( 'Last day', 'background-worker' ) ) );
 	}
 
-	/** `children` are shown beside the charts. */
-	bgw.Statistics = function Statistics( { children } ) {
+	/** `children` are shown beside the charts; `quiet` when somebody else says already that the site is in trouble. */
+	bgw.Statistics = function Statistics( { children, quiet } ) {
 		const [ range, choose ] = useState( 'hour' );
 		const { data, error } = usePoll( '/statistics?range=' + range, 5000 );
 		const most = data ? Math.max( 0, ...data.points.map( ( point ) => point.waited_most_ms || 0 ) ) : 0;
@@ -27,8 +27,8 @@
 			Fragment,
 			null,
 			h( Ranges, { range, choose } ),
-			h( Trouble, { error } ),
-			h( 'div', { className: 'bgw-charts' }, data && h( Fragment, null,
+			! quiet && h( Trouble, { error } ),
+			h( 'div', { className: 'bgw-charts' }, ! data ? ! error && h( 'p', { className: 'bgw-empty' }, __( 'Loading…', 'background-worker' ) ) : h( Fragment, null,
 				h( Bars, {
 					title: range === 'hour' ? __( 'Jobs per minute', 'background-worker' ) : __( 'Jobs per quarter of an hour', 'background-worker' ), points: data.points, series: DONE,
 					summary: sprintf( /* translators: 1, 2, 3: numbers */ __( '%1$s completed, %2$s failed, %3$s to be tried again', 'background-worker' ), number( data.completed ), number( data.failed ), number( data.retried ) ),
