@@ -43,11 +43,11 @@ class Trial:
         watcher.start()
         for number, fault in enumerate(self.plan):
             # Faults come all the time that jobs run, however long these take.
-            self._wait_until(lambda at=number: len(self._ran()) >= 0.8 * self.jobs * at / len(self.plan))
+            self._wait_until(lambda at=number: self._progress()[0] >= 0.8 * self.jobs * at / len(self.plan))
             time.sleep(self.chance.uniform(0.1, 0.7))
             self._strike(fault)
         enqueuer.join()
-        self._wait_until(lambda: self._unfinished() == set() and self.acknowledged().keys() <= self._ran().keys())
+        self._wait_until(lambda: self._progress()[1] == 0 and self.acknowledged().keys() <= self._ran().keys())
         self._over = True
         watcher.join()
         return self._judge(time.monotonic() - began)
@@ -140,11 +140,19 @@ class Trial:
         by_id = {_text(row[name]): row["status"] for row in rows for name in ("id", "external_id") if row[name]}
         return {job_id: by_id.get(job_id.split("-")[0], "gone") for job_id in self.acknowledged().values()}
 
+    def _progress(self) -> tuple[int, int]:
+        """How many runs were noted down, and how many jobs of the table have not ended; -1 while nobody can say."""
+        rows = self.bench.rows(
+            f"SELECT (SELECT COUNT(*) FROM {self.bench.site.prefix}chaos_ran) AS ran, (SELECT COUNT(*) FROM "
+            f"{self.bench.site.jobs} WHERE status IN ('queued', 'delayed', 'running')) AS unfinished"
+        )
+        return (rows[0]["ran"], rows[0]["unfinished"]) if rows else (-1, -1)
+
     def _wait_until(self, done: Callable[[], bool]) -> None:
         """Until it is so, or nothing has happened for long."""
-        last, since = (-1, set[int]()), time.monotonic()
+        last, since = (-1, -1), time.monotonic()
         while time.monotonic() - since < STALLED and not done():
-            now = (len(self._ran()), self._unfinished() or set())
+            now = self._progress()
             if now != last:
                 last, since = now, time.monotonic()
             time.sleep(0.25)
