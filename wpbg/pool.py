@@ -17,7 +17,7 @@ from wpbg.control import Control
 from wpbg.errors import QueueUnreachable
 from wpbg.heartbeat import renew_leases
 from wpbg.log import Log
-from wpbg.queues.base import Queue, Settlement
+from wpbg.queues.base import Queue, Settlement, heartbeat
 from wpbg.runners.base import Runner, Stop
 from wpbg.signals import Signals, Waker
 from wpbg.tally import Tally
@@ -143,7 +143,7 @@ class Pool:
             now = time.monotonic()
             due: list[Callable[[], None]] = []
             if now >= beat:
-                beat = now + min(self.options.lease / 3, 5.0)
+                beat = now + heartbeat(self.options.lease)
                 due.append(self._heartbeat)
             if now >= housekeeping:
                 housekeeping = now + self.options.housekeeping

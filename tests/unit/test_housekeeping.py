@@ -8,6 +8,7 @@ import pytest
 
 from wpbg.queues.connection import Database
 from wpbg.queues.housekeeping import JUMP_MS, Housekeeper
+from wpbg.queues.silence import Silence
 
 LEASE = 30_000
 
@@ -17,11 +18,13 @@ class Server:
 
     def __init__(self, uptime_ms: int | None) -> None:
         self.connects, self.outages, self.uptime_ms = 1, 0, uptime_ms
+        self.due_at, self.token = 0, 1
 
-    def rows(self, name: str, /, **_params: Any) -> list[dict[str, Any]]:
-        if name != "expired":
+    def rows(self, name: str, /, **params: Any) -> list[dict[str, Any]]:
+        if name != "expired" or self.due_at > params["now"]:
             return []
-        row = {"id": 7, "queue": "default", "attempts": 1, "max_attempts": 3, "lease_token": 1}
+        row = {"id": 7, "queue": "default", "attempts": 1, "max_attempts": 3}
+        row |= {"lease_token": self.token, "due_at": self.due_at}
         return [{**row, "worker": "w", "started_at": 0, "cancel_requested": 0}]
 
     def change(self, name: str, /, **_params: Any) -> int:
@@ -80,3 +83,57 @@ def test_small_steps_and_steps_back_do_no_harm(jump: int) -> None:
     keeper = keeper_of(Server(None))
     keeper.notice_jump(jump)
     assert judges_at(keeper, 0)
+
+
+def test_a_clock_that_is_set_back_again_puts_nothing_off() -> None:
+    keeper = keeper_of(Server(None))
+    keeper.notice_jump(JUMP_MS + 1)
+    assert not judges_at(keeper, 3_600_000)
+    assert not judges_at(keeper, 1)
+    assert judges_at(keeper, 1 + LEASE)
+
+
+class Wall:
+    """A worker on a machine whose wall clock is set; it looks every second, and a lease is renewed every five."""
+
+    def __init__(self) -> None:
+        self.server, self.awake, self.ahead_ms = Server(None), 0.0, 0
+        silence = Silence(7.5, lambda: self.awake)
+        self.keeper = Housekeeper(cast("Database", self.server), lease_ms=LEASE, retention_ms=None, silence=silence)
+        self.keeper.notice_connection(self.now)
+
+    @property
+    def now(self) -> int:
+        return round(self.awake * 1000) + self.ahead_ms
+
+    def renewed(self) -> None:
+        self.server.due_at = self.now + LEASE
+
+    def judges(self, after: float = 1.0) -> bool:
+        self.awake += after
+        return judges_at(self.keeper, self.now)
+
+
+def test_a_lease_that_was_taken_while_the_wall_clock_was_set_back_is_given_time_to_be_renewed() -> None:
+    here = Wall()
+    here.renewed()
+    assert not here.judges()
+    here.server.token, here.ahead_ms = 2, -3_600_000  # For less than a second: nobody looked meanwhile.
+    here.renewed()
+    here.ahead_ms = 0
+    assert not any(here.judges() for _ in range(5))
+    here.renewed()
+    assert not any(here.judges() for _ in range(29))
+
+
+def test_a_worker_that_is_silent_is_found_out_as_soon_as_its_lease_has_run_out() -> None:
+    here = Wall()
+    here.renewed()
+    assert not any(here.judges() for _ in range(29))
+    assert here.judges()
+
+
+def test_who_looks_for_the_first_time_goes_by_the_clock_alone() -> None:
+    here = Wall()
+    here.server.due_at = here.now
+    assert here.judges(after=0)

@@ -25,6 +25,11 @@ from wpbg.job import Lease, NewJob, Outcome, Progress
 from wpbg.settle import Decision
 
 
+def heartbeat(lease: float) -> float:
+    """Seconds between two renewals of a lease of so many seconds."""
+    return min(lease / 3, 5.0)
+
+
 class Capability(str, enum.Enum):
     """What not every queue can do. A test that needs one is skipped where it is missing."""
 

@@ -13,7 +13,7 @@ from contextlib import nullcontext
 from itertools import groupby
 
 from wpbg.job import Ending, JobError, Lease, NewJob, Outcome, Progress, Status
-from wpbg.queues.base import Capability, Renewal, Settlement, Ticked
+from wpbg.queues.base import Capability, Renewal, Settlement, Ticked, heartbeat
 from wpbg.queues.claim import Claimer
 from wpbg.queues.clock import Clock
 from wpbg.queues.connection import TooLarge, open_database
@@ -31,6 +31,7 @@ from wpbg.queues.records import (
     progress_columns,
 )
 from wpbg.queues.settings import DatabaseSettings
+from wpbg.queues.silence import Silence
 from wpbg.queues.sqlite import SQLite
 from wpbg.settle import Decision, Finish, Retry
 
@@ -72,7 +73,9 @@ class DatabaseQueue:
         self._clock = clock
         self._chance = jitter or random.Random()
         self._claimer = Claimer(self.database, self.queues, skip_lock=skip_lock, chance=self._chance)
-        self._housekeeper = Housekeeper(self.database, lease_ms=lease_ms, retention_ms=retention_ms)
+        watches = isinstance(self.database, SQLite) and clock is None
+        silence = Silence(1.5 * heartbeat(lease_ms / 1000)) if watches else None
+        self._housekeeper = Housekeeper(self.database, lease_ms=lease_ms, retention_ms=retention_ms, silence=silence)
         self._in_doubt: set[tuple[str, int]] = set()
 
     def now_ms(self) -> int:

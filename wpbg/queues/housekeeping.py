@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from wpbg.job import Ending, Job, JobError, Outcome, Status
 from wpbg.queues.base import Loss, Ticked
 from wpbg.queues.connection import Database
 from wpbg.queues.records import Row, error_json, history_entry
+from wpbg.queues.silence import Silence
 from wpbg.settle import Finish, decide
 
 JUMP_MS = 2000
@@ -19,8 +22,11 @@ class Housekeeper:
     their locks in the same order.
     """
 
-    def __init__(self, database: Database, *, lease_ms: int, retention_ms: int | None) -> None:
+    def __init__(
+        self, database: Database, *, lease_ms: int, retention_ms: int | None, silence: Silence | None = None
+    ) -> None:
         self._database = database
+        self._silence = silence
         self._lease_ms = lease_ms
         self._retention_ms = retention_ms
         self._connects = 0
@@ -44,11 +50,14 @@ class Housekeeper:
         self._jumped = self._jumped or jumped_ms > JUMP_MS
 
     def tick(self, now_ms: int, limit: int) -> Ticked:
-        if self._jumped:
-            self._jumped = False
-            self._judge_from_ms = now_ms + self._lease_ms
+        # Never more than a lease from now: the clock may have been set back since that moment was chosen.
+        self._judge_from_ms = (
+            now_ms + self._lease_ms if self._jumped else min(self._judge_from_ms, now_ms + self._lease_ms)
+        )
+        self._jumped = False
         promoted = self._promote(now_ms, limit)
-        rescued, given_up, losses = self._rescue(now_ms, limit) if now_ms >= self._judge_from_ms else ([], [], [])
+        expired = self._expired(now_ms, limit)
+        rescued, given_up, losses = self._rescue(expired, now_ms) if now_ms >= self._judge_from_ms else ([], [], [])
         pruned = self._prune(now_ms, limit)
         return Ticked(promoted, tuple(rescued), tuple(given_up), pruned, tuple(losses))
 
@@ -56,11 +65,19 @@ class Housekeeper:
         ids = sorted(row["id"] for row in self._database.rows("due_delayed", now=now_ms, limit=limit))
         return self._database.change("promote", ids=ids, now=now_ms) if ids else 0
 
-    def _rescue(self, now_ms: int, limit: int) -> tuple[list[str], list[str], list[Loss]]:
+    def _expired(self, now_ms: int, limit: int) -> Sequence[Row]:
+        """Leases that have run out; by a wall clock, also those of workers that we know to be silent only."""
+        if self._silence is None:
+            return self._database.rows("expired", now=now_ms, limit=limit) if now_ms >= self._judge_from_ms else []
+        leases = self._database.rows("expired", now=now_ms + self._lease_ms, limit=limit)
+        self._silence.look(leases, now_ms)
+        return [row for row in leases if row["due_at"] <= now_ms and self._silence.lasts(row)]
+
+    def _rescue(self, expired: Sequence[Row], now_ms: int) -> tuple[list[str], list[str], list[Loss]]:
         rescued: list[str] = []
         given_up: list[str] = []
         losses: list[Loss] = []
-        for row in self._database.rows("expired", now=now_ms, limit=limit):
+        for row in expired:
             if row["started_at"] is None and not row["cancel_requested"]:
                 held = {"id": row["id"], "token": row["lease_token"], "now": now_ms}
                 rescued += [str(row["id"])] * self._database.change("rescue_held", **held)

@@ -180,7 +180,8 @@ SET status = 'queued', due_at = 0,
 WHERE id IN :ids AND +status = 'delayed' AND due_at <= :now
 
 -- expired --
-SELECT id, queue, batch, attempts, max_attempts, backoff, lease_token, worker, started_at, cancel_requested FROM {jobs}
+SELECT id, queue, batch, attempts, max_attempts, backoff, lease_token, worker, started_at, cancel_requested, due_at
+FROM {jobs}
 WHERE status = 'running' AND due_at <= :now
 ORDER BY due_at
 LIMIT :limit
