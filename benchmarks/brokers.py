@@ -24,7 +24,7 @@ from tests.acceptance.brokers import BACKENDS, Broker
 from tests.support.beanstalkd import Beanstalkd
 from tests.support.gearmand import Gearmand
 from tests.support.site import Site
-from wpbg.queues.gearman import Connection
+from wpbg.queues.gearman_connection import Connection
 
 BODY = b"x" * 420
 """About what an envelope of a small job has."""

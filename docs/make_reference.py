@@ -33,8 +33,8 @@ CONSTANTS = {
     "ABW_BACKEND": "`database`, `beanstalkd` or `gearman`. `database`.",
     "ABW_BEANSTALKD": "Where beanstalkd is. `127.0.0.1:11300`.",
     "ABW_GEARMAN_COMPAT": "`wp_async_task_add()` writes into Gearman what WP Minions writes, for its runners. `false`.",
-    "WP_ASYNC_TASK_SALT": "What the site's names in a broker begin with, so that sites can share one. Not set: a name "
-    "made of the site's keys.",
+    "WP_ASYNC_TASK_SALT": "What the site's names in a broker begin with, as of WP Gears and WP Minions. Digits of the "
+    "site's own follow, but in the name that those two read.",
     "WP_GEARS": "As of WP Gears: set, it selects `gearman` where `ABW_BACKEND` is not set.",
     "WP_MINIONS_BACKEND": "As of WP Minions: `gearman` selects it where `ABW_BACKEND` is not set.",
     "WPBG_BIN": "Where `wp background-worker` finds the program wpbg. Not set: on the PATH.",

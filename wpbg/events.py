@@ -32,6 +32,8 @@ EVENTS = {
     "lane.lost": "The broker (beanstalkd, Gearman) cannot be reached; jobs come through the table meanwhile.",
     "lane.error": "One question that the broker did not answer. Told to metrics only, not logged.",
     "lane.back": "The broker answers again.",
+    "lane.server_lost": "One of several Gearman servers cannot be reached; the others are used. Field: server.",
+    "lane.server_back": "That server answers again. Field: server.",
     "php.started": "A PHP process was started. Told to metrics only, not logged.",
     "php.not_started": "PHP did not start, or WordPress did not boot in it; the job went back, uncounted.",
     "php.recycled": "A PHP process is replaced, and why. `reason` is one of those that the metrics count.",

@@ -26,7 +26,7 @@ OUTSIDE = re.compile(r"(?P<id>[0-9a-f]{32})-(?:b(?P<native>\d+)|g)")
 
 def in_front_of(site: Site, log: Log | None = None) -> Callable[[DatabaseQueue], Queue]:
     """What puts the site's fast lane, if it has one, in front of the table's queue."""
-    make = lane_maker(site)
+    make = lane_maker(site, log)
     if make is None:
         return lambda table: table
     seal = seal_of(site)
@@ -39,7 +39,7 @@ def seal_of(site: Site) -> Seal:
     return Seal(bytes.fromhex((site.lane or {})["key"]))
 
 
-def lane_maker(site: Site) -> Callable[[], Lane] | None:
+def lane_maker(site: Site, log: Log | None = None) -> Callable[[], Lane] | None:
     """How a connection to the site's broker is made; None when it has none. Raises `UsageError`."""
     told = site.lane
     if told is None:
@@ -54,9 +54,16 @@ def lane_maker(site: Site) -> Callable[[], Lane] | None:
 
         return lambda: BeanstalkdLane(told["beanstalkd"], told["salt"])
     from wpbg.queues.gearman import GearmanLane
+    from wpbg.queues.gearman_servers import Servers
 
-    queue = str(site.constants.get("ABW_QUEUE_NAME") or "default")
-    return lambda: GearmanLane(told["gearman"], told["salt"], told["shared_function"], queue)
+    queue = own_queue(site)
+    servers = Servers(told["gearman"], log)
+    return lambda: GearmanLane(servers, told["salt"], told["shared_function"], queue)
+
+
+def own_queue(site: Site) -> str:
+    """The queue of jobs that name none, and of those of WP Gears and WP Minions."""
+    return str(site.constants.get("ABW_QUEUE_NAME") or "default")
 
 
 def waiting_outside(site: Site) -> Callable[[str], Waiting | None]:
@@ -66,20 +73,33 @@ def waiting_outside(site: Site) -> Callable[[str], Waiting | None]:
 
 
 def waiting_in_broker(site: Site) -> Callable[[Sequence[str]], dict[str, int]]:
-    """How many jobs of these queues, and of the site's own, wait in its broker; nothing where that is away."""
+    """How many jobs of these queues, and of others that it tells of, wait in the site's broker.
+
+    Raises `QueueUnreachable`.
+    """
     make = lane_maker(site)
-    own = str(site.constants.get("ABW_QUEUE_NAME") or "default")
+    own = own_queue(site)
 
     def count(queues: Sequence[str]) -> dict[str, int]:
         if make is None:
             return {}
-        found: dict[str, int] = {}
-        with contextlib.suppress(QueueUnreachable), contextlib.closing(make()) as lane:
-            for queue in {*queues, own}:
-                found[queue] = lane.waiting([queue])
-        return {queue: waiting for queue, waiting in found.items() if waiting > 0}
+        with contextlib.closing(make()) as lane:
+            return lane.counts([*queues, own])
 
     return count
+
+
+def discard_in_broker(site: Site) -> Callable[[str], int]:
+    """Throws away the jobs of a queue that wait in the site's broker; how many. Raises `QueueUnreachable`."""
+    make = lane_maker(site)
+
+    def discard(queue: str) -> int:
+        if make is None:
+            return 0
+        with contextlib.closing(make()) as lane:
+            return lane.discard(queue)
+
+    return discard
 
 
 def outside_of(make: Callable[[], Lane], seal: Seal) -> Callable[[str], Waiting | None]:
@@ -99,7 +119,9 @@ def outside_of(make: Callable[[], Lane], seal: Seal) -> Callable[[str], Waiting 
             envelope = seal.open(body)
         except BadEnvelope:
             return None
-        return Waiting(_view(job_id, envelope), body) if envelope.id == found["id"] else None
+        if envelope.id != found["id"]:
+            return None
+        return Waiting(_view(job_id, envelope), body, lambda: _removed(make, int(found["native"])))
 
     def quietly(job_id: str) -> Waiting | None:
         with contextlib.suppress(QueueUnreachable):
@@ -107,6 +129,12 @@ def outside_of(make: Callable[[], Lane], seal: Seal) -> Callable[[str], Waiting 
         return None
 
     return quietly
+
+
+def _removed(make: Callable[[], Lane], native: int) -> bool:
+    """Take a job that waits out of its broker; whether it was there."""
+    with contextlib.closing(make()) as lane:
+        return lane.remove(native)
 
 
 _NOTHING = dict.fromkeys(("started_at", "finished_at", "runtime_ms", "worker", "result", "error", "progress"))

@@ -56,6 +56,12 @@ final class Job_Desk {
 			if ( 'failed' !== $job->status && 'cancelled' !== $job->status ) {
 				throw new Wrong_State( self::refusal( 'retry', $job->status ) );
 			}
+			if ( $job->hollow ) {
+				if ( Database::run( 'DELETE FROM ' . Schema::jobs() . ' WHERE id = ' . (int) $job->id . " AND status = 'cancelled' AND LENGTH(payload) = 0" ) ) {
+					return; // Without its row, it is run from the broker.
+				}
+				continue;
+			}
 			$hash = null === $job->unique_key ? null : hash( 'sha256', $job->queue . "\0" . $job->unique_key );
 			self::check_key( $hash );
 			$sql = 'UPDATE ' . Schema::jobs() . " SET status = 'queued', due_at = 0, available_at = " . Database::now() .
@@ -145,7 +151,10 @@ final class Job_Desk {
 			if ( 'running' === $job->status ) {
 				throw new Wrong_State( self::refusal( 'delete', 'running' ) );
 			}
-			if ( Database::run( 'DELETE FROM ' . Schema::jobs() . ' WHERE id = ' . (int) $job->id . " AND status <> 'running'" ) ) {
+			if ( $job->hollow ) {
+				throw new Wrong_State( __( 'The job is cancelled, but still in the broker, where only this row keeps it from running: delete it once a worker has come across it.', 'background-worker' ) );
+			}
+			if ( Database::run( 'DELETE FROM ' . Schema::jobs() . ' WHERE id = ' . (int) $job->id . " AND status <> 'running' AND NOT (status = 'cancelled' AND LENGTH(payload) = 0)" ) ) {
 				Batch_Events::touch( in_array( $job->status, Job_View::FINISHED, true ) ? null : $job->batch );
 				return;
 			}
@@ -154,14 +163,14 @@ final class Job_Desk {
 	}
 
 	/**
-	 * Where a job stands.
+	 * Where a job stands. `hollow`: it was cancelled while it waited in a broker that does not show its jobs.
 	 *
 	 * @param string $id The job.
 	 * @return object
 	 * @throws No_Such_Job When there is none.
 	 */
 	private static function state( $id ) {
-		$rows = Database::rows( 'SELECT id, queue, status, priority, batch, unique_key, lease_token, cancel_requested FROM ' . Schema::jobs() . ' WHERE id = ' . self::number( $id ) );
+		$rows = Database::rows( 'SELECT id, queue, status, priority, batch, unique_key, lease_token, cancel_requested, CASE WHEN status = \'cancelled\' AND LENGTH(payload) = 0 AND external_id IS NOT NULL THEN 1 ELSE 0 END AS hollow FROM ' . Schema::jobs() . ' WHERE id = ' . self::number( $id ) );
 		if ( ! $rows ) {
 			throw self::missing( $id );
 		}

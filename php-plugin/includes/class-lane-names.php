@@ -23,15 +23,17 @@ final class Lane_Names {
 	const TASK = 'WP_Async_Task';
 
 	/**
-	 * The salt of our own names: WP_ASYNC_TASK_SALT, or 12 hex digits that no other site has.
+	 * The salt of our own names: WP_ASYNC_TASK_SALT, if there is one, and 12 hex digits that no other site has.
 	 *
-	 * WP Minions defines an empty one where nobody chose any. On a shared server, that would be everybody's.
+	 * The digits are there in any case: a copy of a site (staging) has a copy of its wp-config.php, too, and a worker of
+	 * the one would take the jobs of the other, could not verify them, and set them aside.
 	 *
 	 * @return string
 	 */
 	public static function salt() {
 		$chosen = defined( 'WP_ASYNC_TASK_SALT' ) ? (string) WP_ASYNC_TASK_SALT : '';
-		return '' === $chosen ? substr( hash_hmac( 'sha256', 'background-worker-lane', Envelope::key() ), 0, 12 ) : $chosen;
+		$digits = substr( hash_hmac( 'sha256', 'background-worker-lane', Envelope::key() ), 0, 12 );
+		return '' === $chosen ? $digits : "{$chosen}.{$digits}";
 	}
 
 	/**

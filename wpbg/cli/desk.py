@@ -12,7 +12,7 @@ import click
 
 from wpbg.cli.options import Target
 from wpbg.errors import UsageError, WpbgError
-from wpbg.lanes import waiting_in_broker, waiting_outside
+from wpbg.lanes import discard_in_broker, waiting_in_broker, waiting_outside
 from wpbg.ledger import Ledger
 from wpbg.queues.settings import DatabaseSettings
 from wpbg.site import Site
@@ -27,7 +27,12 @@ def ledger_of(target: Target) -> Iterator[tuple[Site, Ledger]]:
     """The site and its ledger, closed in the end. Raises a `SiteError` or `QueueUnreachable`."""
     site = target.site()
     settings = DatabaseSettings.from_mapping(site.database)
-    ledger = Ledger(settings, outside=waiting_outside(site), in_broker=waiting_in_broker(site))
+    ledger = Ledger(
+        settings,
+        outside=waiting_outside(site),
+        in_broker=waiting_in_broker(site),
+        discard=discard_in_broker(site),
+    )
     try:
         yield site, ledger
     finally:

@@ -51,7 +51,9 @@ def log(target: Target, form: str, job_id: str) -> None:
 
 def show_log(job: Row, attempts: Sequence[Row], now_ms: int) -> None:
     """All attempts, oldest first, under a line about the job."""
-    say(f"Job {job['id']}: {clean(job['callback'])} in queue {clean(job['queue'])} {standing(job)}.")
+    # Gearman tells of a job that waits in it only that it is there.
+    what = f": {clean(job['callback'])} in queue {clean(job['queue'])}" if job["queue"] else ""
+    say(f"Job {job['id']}{what} {standing(job)}.")
     if not attempts:
         say("No attempt has begun yet.")
     for attempt in attempts:

@@ -22,6 +22,9 @@ from wpbg.ledger import Ledger, NoSuchJob
 SOONEST, LATEST = 0.1, 1.0
 """Seconds between two looks: the first one, and the longest."""
 
+QUIET = 60.0
+"""Seconds after which what still waits in a broker is taken to be of other batches; as the worker does."""
+
 
 @dataclass(frozen=True)
 class Standing:
@@ -34,6 +37,8 @@ class Standing:
     lost: int = 0
     running: int = 0
     now: str = ""
+    more: bool = False
+    """Whether there may be others that nobody can count yet."""
 
     @property
     def done(self) -> int:
@@ -41,7 +46,7 @@ class Standing:
 
     @property
     def over(self) -> bool:
-        return self.done >= self.total
+        return self.done >= self.total and not self.more
 
     @property
     def well(self) -> bool:
@@ -52,6 +57,8 @@ class Standing:
         counts = [("failed", self.failed), ("cancelled", self.cancelled), ("deleted", self.lost)]
         counts += [("running", self.running)]
         others = ", ".join(f"{number:,} {name}" for name, number in counts if number)
+        if self.more and self.done >= self.total:
+            others += f"{', ' if others else ''}more may wait in the broker"
         return f"{self.done:,} of {self.total:,} done" + (f": {others}" if others else "") + self.now
 
     def summary(self) -> str:
@@ -59,7 +66,8 @@ class Standing:
         counts = [("completed", self.completed), ("failed", self.failed), ("cancelled", self.cancelled)]
         counts += [("deleted meanwhile", self.lost), ("not finished", self.total - self.done)]
         ended = ", ".join(f"{number:,} {name}" for name, number in counts if number)
-        return f"{count(self.total, 'job')}: {ended or 'nothing to wait for'}."
+        nothing = "none is out of the broker yet" if self.more else "nothing to wait for"
+        return f"{count(self.total, 'job')}: {ended or nothing}."
 
 
 Look = Callable[[], Standing]
@@ -98,16 +106,22 @@ def _now_of(jobs: Sequence[Row]) -> str:
 
 
 def look_at_batch(ledger: Ledger, batch: str) -> Look:
-    """The jobs of a batch, also those that are added to it meanwhile. Raises `NoSuchJob` when it has none."""
-    if not ledger.batches(batch):
-        raise NoSuchJob(f"There is no job of a batch {batch!r}: look at `wpbg batches list`.")
-    most = 0
+    """The jobs of a batch, also those that are added to it meanwhile. Raises `NoSuchJob` when it has none.
+
+    What waits in a broker may be of any batch: until it is out, or until nothing of the batch has moved for a minute,
+    the batch is not over. One that has no job in the table yet is waited for while there is anything in the broker.
+    """
+    most, moved = 0, Moved()
 
     def look() -> Standing:
         nonlocal most
+        # Before the table: what moves meanwhile is in both, not in none.
+        away, in_broker = _in_broker(ledger)
         found = ledger.batches(batch)
         there = found[0] if found else {}
         most = max(most, there.get("total", 0))
+        if not most and not in_broker:
+            raise NoSuchJob(f"There is no job of a batch {batch!r}: look at `wpbg batches list`.")
         return Standing(
             total=most,
             completed=there.get("completed", 0),
@@ -115,9 +129,32 @@ def look_at_batch(ledger: Ledger, batch: str) -> Look:
             cancelled=there.get("cancelled", 0),
             running=there.get("running", 0),
             lost=most - there.get("total", 0),
+            more=(away or in_broker > 0) and (not most or moved.lately(there)),
         )
 
     return look
+
+
+def _in_broker(ledger: Ledger) -> tuple[bool, int]:
+    """Whether the broker is away, and how many jobs wait in it."""
+    try:
+        return False, sum(ledger.in_broker().values())
+    except QueueUnreachable:
+        return True, 0
+
+
+class Moved:
+    """Whether what is looked at has changed in the last minute."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._last: object = None
+        self._since = 0.0
+
+    def lately(self, now: object) -> bool:
+        if now != self._last:
+            self._last, self._since = now, self._clock()
+        return self._clock() - self._since < QUIET
 
 
 def look_at_queue(ledger: Ledger, queue: str) -> Look:
@@ -130,7 +167,7 @@ def look_at_queue(ledger: Ledger, queue: str) -> Look:
 
     def look() -> Standing:
         # The unfinished ones first: what ends between the two is then counted twice, not forgotten.
-        there: Row = next((each for each in ledger.queues() if each["queue"] == queue), {})
+        there: Row = next((each for each in ledger.queues(ledger.in_broker()) if each["queue"] == queue), {})
         waiting = sum(there.get(name, 0) for name in ("queued", "delayed", "running"))
         completed, failed, cancelled = (
             ledger.ended_since(status, since, queue) for status in (Status.COMPLETED, Status.FAILED, Status.CANCELLED)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import click
@@ -12,7 +13,9 @@ from wpbg.cli.desk import STATUSES, JobId, ledger_of
 from wpbg.cli.lazy import LazyGroup
 from wpbg.cli.options import Target, format_option, site_options
 from wpbg.cli.show import Column, Row, by_word, fancy, key, say, show_csv, show_json, show_rows
-from wpbg.cli.text import ago, clean, clean_text, moment, run_time
+from wpbg.cli.text import ago, clean, clean_text, count, moment, run_time
+from wpbg.errors import QueueUnreachable
+from wpbg.ledger import Ledger
 
 COMMANDS = {
     "add": ("wpbg.cli.job_add:add", "Add a job."),
@@ -69,10 +72,28 @@ def list_jobs(target: Target, form: str, limit: int, **wanted: str | None) -> No
     with ledger_of(target) as (_, ledger):
         found = ledger.list_jobs(**wanted, limit=limit + 1)
         now = ledger.now_ms()
+        waiting = _in_broker(ledger, wanted)
     none = "There are no such jobs." if any(wanted.values()) else "There are no jobs."
     show_rows(found[:limit], list_columns(now), form, none, FIELDS)
     if len(found) > limit and form == "table" and fancy():
         say(f"The newest {limit} are shown; there are more (--limit).", "bright_black")
+    if waiting and form == "table":
+        click.echo(f"{in_broker_words(waiting)} in the broker, where jobs cannot be listed.", err=True)
+
+
+def _in_broker(ledger: Ledger, wanted: Mapping[str, str | None]) -> int:
+    """How many jobs may be missing in the list because a broker, which does not show them, has them."""
+    if wanted["status"] not in (None, "queued"):
+        return 0
+    with contextlib.suppress(QueueUnreachable):
+        found = ledger.in_broker()
+        return sum(found.values()) if wanted["queue"] is None else found.get(wanted["queue"], 0)
+    return 0
+
+
+def in_broker_words(number: int) -> str:
+    """`3 jobs wait`."""
+    return f"{count(number, 'job')} {'waits' if number == 1 else 'wait'}"
 
 
 def list_columns(now_ms: int) -> list[Column]:
@@ -163,7 +184,7 @@ def facts(job: Row, note: str | None, now_ms: int) -> Iterator[tuple[str, str]]:
         ("Queue", job["queue"]),
         ("Batch", job["batch"]),
         ("Priority", job["priority"]),
-        ("Attempts", f"{job['attempts']} of {job['max_attempts']}"),
+        ("Attempts", f"{job['attempts']} of {job['max_attempts']}" if job["max_attempts"] else job["attempts"]),
         *((name, moment(job[field], now_ms)) for name, field in (*timed, ("Finished", "finished_at"))),
         ("Took", run_time(job["runtime_ms"])),
         ("Worker", job["worker"]),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import socket
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -11,6 +10,7 @@ import greenstalk
 
 from wpbg.doctor.finding import Finding, wrong
 from wpbg.lanes import BACKENDS
+from wpbg.queues.address import connect
 from wpbg.site import Site
 
 PATIENCE = 3.0
@@ -58,7 +58,7 @@ def _away(name: str, at: str, error: Exception, constant: str, package: str) -> 
 
 def _beanstalkd(address: str) -> Finding:
     try:
-        with contextlib.closing(connect(address, 11300)) as connection:
+        with contextlib.closing(connect(address, 11300, PATIENCE)) as connection:
             client = greenstalk.Client(connection)
             stats: Mapping[str, Any] = client.stats()
     except (OSError, greenstalk.Error, ValueError) as error:
@@ -75,7 +75,7 @@ def _beanstalkd(address: str) -> Finding:
 
 def _gearman(server: str) -> Finding:
     try:
-        with contextlib.closing(connect(server, 4730)) as connection:
+        with contextlib.closing(connect(server, 4730, PATIENCE)) as connection:
             connection.sendall(b"version\n")
             answer = connection.recv(256).decode("ascii", "replace").strip()
     except (OSError, ValueError) as error:
@@ -93,19 +93,3 @@ def _gearman(server: str) -> Finding:
         "it are lost when it ends",
         info=True,
     )
-
-
-def connect(address: str, port: int) -> socket.socket:
-    """`host`, `host:port`, `[::1]:port` or `unix:/path`."""
-    if address.startswith("unix:"):
-        connection = socket.socket(socket.AF_UNIX)
-        connection.settimeout(PATIENCE)
-        try:
-            connection.connect(address.removeprefix("unix:").replace("//", "/"))
-        except BaseException:
-            connection.close()
-            raise
-        return connection
-    host, colon, number = address.rpartition(":") if address.count(":") == 1 or "]" in address else (address, "", "")
-    host = (host if colon else address).removeprefix("[").removesuffix("]")
-    return socket.create_connection((host or "127.0.0.1", int(number) if number else port), PATIENCE)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from wpbg.errors import QueueUnreachable
 from wpbg.job import Status
 from wpbg.ledger import views
-from wpbg.ledger.jobs import CHUNK, JobDesk, NoSuchJob, Retried, row_id
+from wpbg.ledger.jobs import ADVICE, CHUNK, JobDesk, NoSuchJob, Retried, WrongState, row_id
 from wpbg.ledger.kept import KeptBooks
 from wpbg.ledger.views import View, Waiting
 from wpbg.queues.clock import Clock
@@ -33,7 +35,8 @@ class Ledger:
 
     Everything that goes wrong with the server is a `QueueUnreachable`; the next call connects
     anew. `clock` replaces the database's own. `outside` is asked for jobs that are not in the
-    tables yet: those that wait in a broker; `in_broker` for how many wait there, by queue.
+    tables yet: those that wait in a broker; `in_broker` for how many wait there, by queue;
+    `discard` throws them away. The last two raise `QueueUnreachable` when the broker is away.
     """
 
     def __init__(
@@ -43,10 +46,11 @@ class Ledger:
         clock: Clock | None = None,
         outside: Callable[[str], Waiting | None] = lambda job_id: None,
         in_broker: Callable[[Sequence[str]], dict[str, int]] = lambda queues: {},
+        discard: Callable[[str], int] = lambda queue: 0,
     ) -> None:
         self.database = open_database(settings)
         self._clock = clock
-        self._outside, self._in_broker = outside, in_broker
+        self._outside, self._in_broker, self._discard = outside, in_broker, discard
         self._desk = JobDesk(self.database)
         self._kept = KeptBooks(self.database)
         self._shown_since_ms: int | None = None
@@ -89,7 +93,12 @@ class Ledger:
 
     def job_log(self, job_id: str) -> list[View]:
         """Its attempts, oldest first: worker, times, ending, error, output. Raises `NoSuchJob`."""
-        return views.attempts(self._row(job_id))
+        try:
+            return views.attempts(self._row(job_id))
+        except NoSuchJob:
+            if self._outside(job_id) is None:
+                raise
+            return []
 
     def states(self, job_ids: Sequence[str]) -> dict[str, View]:
         """Status and progress of many jobs, by id; of those that exist."""
@@ -109,7 +118,12 @@ class Ledger:
 
     def retry(self, job_id: str) -> None:
         """See `JobDesk.retry`."""
-        self._desk.retry(job_id, self.now_ms())
+        try:
+            self._desk.retry(job_id, self.now_ms())
+        except NoSuchJob:
+            if self._outside(job_id) is None:
+                raise
+            raise WrongState(f"Job {job_id} is queued{ADVICE['queued']['retry']}.") from None
 
     def retry_failed(self, queue: str | None = None) -> Retried:
         """See `JobDesk.retry_failed`."""
@@ -124,12 +138,26 @@ class Ledger:
             if waiting is None:
                 raise
         if self._desk.cancel_outside(job_id, waiting, self.now_ms()):
+            if waiting.remove is not None:
+                waiting.remove()  # Where that does not work, a worker finds the row and only acknowledges.
             return Status.CANCELLED
         return self._desk.cancel(job_id, self.now_ms())  # A worker has just written it.
 
     def delete(self, job_id: str) -> None:
-        """See `JobDesk.delete`."""
-        self._desk.delete(job_id)
+        """See `JobDesk.delete`. A job that waits in a broker is taken out of it, where the broker can do that."""
+        try:
+            self._desk.delete(job_id)
+            return
+        except NoSuchJob:
+            waiting = self._outside(job_id)
+            if waiting is None:
+                raise
+        if waiting.remove is None:
+            raise WrongState(
+                f"Job {job_id} waits in a queue server that cannot delete single jobs: cancel it (`wpbg jobs cancel`)."
+            )
+        if not waiting.remove():
+            self._desk.delete(job_id)  # A worker has just written it.
 
     def delete_finished(self, status: Status, before_ms: int) -> int:
         """See `JobDesk.delete_finished`."""
@@ -145,15 +173,26 @@ class Ledger:
 
     # Queues
 
-    def queues(self) -> list[View]:
+    def in_broker(self) -> dict[str, int]:
+        """How many jobs wait in the site's broker, by queue. Raises `QueueUnreachable`."""
+        return self._in_broker(sorted(self._queue_names()))
+
+    def _queue_names(self) -> set[str]:
+        rows = self.database.rows("queue_names") + self.database.rows("queue_rows")
+        return {row["queue"] for row in rows}
+
+    def queues(self, in_broker: Mapping[str, int] | None = None) -> list[View]:
         """Every queue that has, or had, jobs or was paused: counts, how long the oldest waits, whether it is paused.
 
-        `oldest_queued_seconds` is None where nothing waits in the table.
+        `oldest_queued_seconds` is None where nothing waits in the table. `in_broker`: what `in_broker()` told before.
         """
+        if in_broker is None:
+            in_broker = {}
+            with contextlib.suppress(QueueUnreachable):
+                in_broker = self.in_broker()  # Before the table: what moves meanwhile is counted twice, not missed.
         now = self.now_ms()
         paused = {row["queue"]: bool(row["paused"]) for row in self.database.rows("queue_rows")}
-        names = {row["queue"] for row in self.database.rows("queue_names")} | set(paused)
-        counts: dict[str, dict[str, int]] = {name: {} for name in names}
+        counts: dict[str, dict[str, int]] = {name: {} for name in self._queue_names()}
         oldest: dict[str, int] = {}
         for row in self.database.rows("counts"):
             queue, status = row["queue"], row["status"]
@@ -163,7 +202,7 @@ class Ledger:
                 since = self.database.rows("oldest", queue=queue, priority=row["priority"])[0]["since"]
                 if since is not None:
                     oldest[queue] = min(oldest.get(queue, int(since)), int(since))
-        for queue, waiting in self._in_broker(sorted(counts)).items():
+        for queue, waiting in in_broker.items():
             of_queue = counts.setdefault(queue, {})
             of_queue[Status.QUEUED.value] = of_queue.get(Status.QUEUED.value, 0) + waiting
         return [
@@ -187,8 +226,21 @@ class Ledger:
         return queue in was
 
     def purge(self, queue: str, statuses: Sequence[Status] = (Status.QUEUED, Status.DELAYED)) -> int:
-        """See `JobDesk.purge`."""
-        return self._desk.purge(queue, tuple(statuses))
+        """See `JobDesk.purge`. The queued jobs of a broker are thrown away as well.
+
+        Raises `QueueUnreachable` when the broker is away; then those of the table are deleted nevertheless.
+        """
+        deleted = self._desk.purge(queue, tuple(statuses))
+        if Status.QUEUED not in statuses:
+            return deleted
+        try:
+            deleted += self._discard(queue)
+        except QueueUnreachable as error:
+            raise QueueUnreachable(
+                f"{deleted} in the table deleted, those in the broker not: {error.message}"
+            ) from error
+        # A worker may have taken some in between, and handed them back.
+        return deleted + self._desk.purge(queue, (Status.QUEUED,))
 
     # Batches
 

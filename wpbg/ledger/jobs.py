@@ -70,7 +70,11 @@ class JobDesk:
         for _ in range(LOOKS):
             job = self.state(job_id)
             if job["status"] not in (Status.FAILED.value, Status.CANCELLED.value):
-                raise WrongState(f"Job {job_id} is {job['status']}{_ADVICE[job['status']]['retry']}.")
+                raise WrongState(f"Job {job_id} is {job['status']}{ADVICE[job['status']]['retry']}.")
+            if job["hollow"]:
+                if self._database.change("retry_outside", id=job["id"]):
+                    return
+                continue  # A worker has just come across it: the row has its body now.
             new_hash = unique_hash(job["queue"], job["unique_key"])
             guard = {"id": job["id"], "status": job["status"], "token": job["lease_token"]}
             try:
@@ -112,7 +116,7 @@ class JobDesk:
         for _ in range(LOOKS):
             job = self.state(job_id)
             if Status(job["status"]).finished:
-                raise WrongState(f"Job {job_id} is {job['status']}{_ADVICE[job['status']]['cancel']}.")
+                raise WrongState(f"Job {job_id} is {job['status']}{ADVICE[job['status']]['cancel']}.")
             if self._database.change("cancel_waiting", id=job["id"], now=now_ms):
                 return Status.CANCELLED
             if self._database.change("request_cancel", id=job["id"]):
@@ -145,7 +149,12 @@ class JobDesk:
         for _ in range(LOOKS):
             job = self.state(job_id)
             if job["status"] == Status.RUNNING.value:
-                raise WrongState(f"Job {job_id} is running{_ADVICE['running']['delete']}.")
+                raise WrongState(f"Job {job_id} is running{ADVICE['running']['delete']}.")
+            if job["hollow"]:
+                raise WrongState(
+                    f"Job {job_id} is cancelled, but still in the queue server, where only this row keeps it "
+                    "from running: delete it once a worker has come across it."
+                )
             if self._database.change("delete_job", id=job["id"]):
                 return
         raise self._unsettled(job_id)
@@ -174,7 +183,7 @@ class JobDesk:
         return WrongState(f"Job {job_id} kept changing its state meanwhile: look at it and try again.")
 
 
-_ADVICE = {
+ADVICE = {
     "queued": {"retry": " and will run by itself: nothing to retry"},
     "delayed": {"retry": " and will run by itself when its time comes: nothing to retry"},
     "running": {

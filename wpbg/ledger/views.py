@@ -6,6 +6,7 @@ The keys are a contract: scripts read them from `--format json`.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import Any
@@ -24,10 +25,14 @@ SILENT_MS = 60_000
 
 @dataclass(frozen=True)
 class Waiting:
-    """A job that waits in a broker, as far as that tells. `body` is the signed whole, empty where it is not shown."""
+    """A job that waits in a broker, as far as that tells. `body` is the signed whole, empty where it is not shown.
+
+    `remove` takes it out of the broker and tells whether it was there; None where the broker cannot.
+    """
 
     view: View
     body: bytes = b""
+    remove: Callable[[], bool] | None = None
 
 
 def iso(ms: int | None) -> str | None:

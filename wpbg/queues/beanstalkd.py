@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import re
-import socket
 from collections.abc import Callable, Sequence
 from typing import BinaryIO, Concatenate, ParamSpec, TypeVar
 
 import greenstalk
 
 from wpbg.errors import QueueUnreachable
+from wpbg.queues.address import connect
 from wpbg.queues.base import Capability
 from wpbg.queues.envelope import Envelope, Seal
 from wpbg.queues.lane import Taken
@@ -25,11 +25,16 @@ TIMEOUT = 2.0
 TTR = 60
 """Seconds until a body that was taken and not acknowledged is delivered again. It takes milliseconds."""
 
+DEFAULT_PORT = 11300
+
 PRIORITY = 2**31
 """beanstalkd's priorities begin at 0; ours are around 0."""
 
 LONGEST_NAME = 200
 """Bytes of a tube's name."""
+
+DISCARDED = 200
+"""Jobs that are taken and thrown away in one go."""
 
 
 def tube_name(salt: str, queue: str) -> str:
@@ -47,11 +52,23 @@ def tube_name(salt: str, queue: str) -> str:
     return f"{name[: LONGEST_NAME - 33]}.{digest}"
 
 
+def queue_of(tube: str, salt: str) -> str | None:
+    """The queue that a tube is for; None where it is not one of this salt's, or its name was too long to tell."""
+    raw = re.sub(r"\$([0-9a-f]{2})", lambda byte: chr(int(byte[1], 16)), tube).encode("latin-1", "replace")
+    try:
+        prefix, queue = f"{salt}.", raw.decode()
+    except UnicodeDecodeError:
+        return None
+    if not queue.startswith(prefix) or tube_name(salt, queue.removeprefix(prefix)) != tube:
+        return None
+    return queue.removeprefix(prefix)
+
+
 class Connection:
     """greenstalk's client, and beside it the commands that are written many at a time, for one tube."""
 
     def __init__(self, address: str, tube: str) -> None:
-        self._socket = _connected(address)
+        self._socket = connect(address, DEFAULT_PORT, TIMEOUT)
         try:
             self.client: greenstalk.Client[bytes] = greenstalk.Client(self._socket, encoding=None, use=tube, watch=tube)
         except BaseException:
@@ -83,6 +100,10 @@ class Connection:
             word, *values = self._line()
             if word not in (b"DELETED", b"NOT_FOUND"):
                 raise greenstalk.UnknownResponseError(word, values)
+
+    def tubes(self) -> list[str]:
+        """All tubes of the server."""
+        return list(self.client.tubes())
 
     def _line(self) -> list[bytes]:
         line = self._answers.readline(1024)
@@ -149,6 +170,17 @@ class BeanstalkdLane:
         except greenstalk.NotFoundError:
             return None
 
+    def remove(self, native: int) -> bool:
+        return self._ask("default", self._remove, native)
+
+    @staticmethod
+    def _remove(connection: Connection, native: int) -> bool:
+        try:
+            connection.client.delete(native)
+        except greenstalk.NotFoundError:
+            return False  # Gone, or a worker has it.
+        return True
+
     def knows(self, unique: str) -> bool:
         """beanstalkd finds jobs by their place only: see `peek`."""
         return False
@@ -163,6 +195,31 @@ class BeanstalkdLane:
             return int(connection.client.stats_tube(tube)["current-jobs-ready"])
         except greenstalk.NotFoundError:
             return 0
+
+    def counts(self, known: Sequence[str]) -> dict[str, int]:
+        tubes = {tube_name(self._salt, queue): queue for queue in known}
+        for tube in self._ask("default", Connection.tubes):
+            queue = queue_of(tube, self._salt)
+            if queue is not None:
+                tubes.setdefault(tube, queue)
+        counts = {queue: self._ask("default", self._held, tube) for tube, queue in tubes.items()}
+        return {queue: ready for queue, ready in counts.items() if ready > 0}
+
+    def discard(self, queue: str) -> int:
+        discarded = 0
+        while taken := self.take([queue], DISCARDED):
+            self.acknowledge(taken)
+            discarded += len(taken)
+        return discarded
+
+    @staticmethod
+    def _held(connection: Connection, tube: str) -> int:
+        """Ready, or just taken by a worker that writes it into the table."""
+        try:
+            found = connection.client.stats_tube(tube)
+        except greenstalk.NotFoundError:
+            return 0
+        return int(found["current-jobs-ready"]) + int(found["current-jobs-reserved"])
 
     def close(self) -> None:
         for connection in self._connections.values():
@@ -183,28 +240,3 @@ class BeanstalkdLane:
                 f"beanstalkd at {self._address} cannot be reached ({error or type(error).__name__}): start it, or "
                 "check ABW_BEANSTALKD in wp-config.php."
             ) from error
-
-
-def _connected(address: str) -> socket.socket:
-    target = where(address)
-    if isinstance(target, str):
-        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        connection.settimeout(TIMEOUT)
-        try:
-            connection.connect(target)
-        except BaseException:
-            connection.close()
-            raise
-        return connection
-    connection = socket.create_connection(target, TIMEOUT)
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return connection
-
-
-def where(address: str) -> tuple[str, int] | str:
-    """`host:port`, `[::1]:port` or `unix:/path`, as a socket takes it. The port is 11300 when it is not said."""
-    if address.startswith("unix:"):
-        return address.removeprefix("unix:")
-    found = re.fullmatch(r"\[?(?P<host>[^\]]*?)\]?(?::(?P<port>\d+))?", address)
-    host, port = (found["host"], found["port"]) if found else (address, None)
-    return host or "127.0.0.1", int(port or 11300)

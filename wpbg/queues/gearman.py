@@ -6,39 +6,34 @@ import contextlib
 import hashlib
 import re
 import secrets
-import socket
-import struct
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, BinaryIO, cast
 
 import gear
 from gear import constants
 
 from wpbg.errors import QueueUnreachable
 from wpbg.queues.base import Capability
-from wpbg.queues.envelope import BODY_LIMIT, Envelope, Seal
+from wpbg.queues.envelope import Envelope, Seal
+from wpbg.queues.gearman_connection import Connection, Function, status
+from wpbg.queues.gearman_servers import Servers
 from wpbg.queues.lane import Taken
 from wpbg.queues.minions import from_minions
 
-TIMEOUT = 2.0
-"""Seconds for the connection, and for each answer. Jobs wait in the table meanwhile, and may not wait long."""
-
-DEFAULT_PORT = 4730
-
 GET_STATUS_UNIQUE, STATUS_RES_UNIQUE = 41, 42
 """Packets that gearmand has and the library does not name."""
-
-HEAD = struct.Struct("!4sII")
-"""Before a packet's data: direction, kind, bytes."""
-
-NAMES = 65536
-"""Bytes that are read beyond a body: handle, function and unique key come in front of it."""
 
 MAX_BODY = 4_000_000
 """Bytes of a job that goes by Gearman: below what every database takes in one statement."""
 
 SUBMIT = {-1: constants.SUBMIT_JOB_HIGH_BG, 0: constants.SUBMIT_JOB_BG, 1: constants.SUBMIT_JOB_LOW_BG}
+
+DISCARDED = 200
+"""Jobs that are taken and thrown away in one go."""
+
+RANDOM_KEY = re.compile(rb"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+"""What libgearman makes for a job whose sender gives it no unique key: a UUID."""
 
 
 @dataclass(frozen=True)
@@ -50,46 +45,6 @@ class Handle:
     function: str
     name: bytes
     unique: bytes
-
-
-class Connection:
-    """gear's packets on a socket of our own: its connection has no time limit, and reads large bodies slowly."""
-
-    def __init__(self, server: str) -> None:
-        self._socket = socket.create_connection(where(server), TIMEOUT)
-        # Without it each answer waits for the server's delayed acknowledgement: 23 jobs a second instead of thousands.
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._answers = cast(BinaryIO, self._socket.makefile("rb", buffering=65536))
-
-    def send(self, *packets: tuple[int, bytes]) -> None:
-        """Write packets, all at once."""
-        whole = b"".join(gear.Packet(constants.REQ, kind, data).toBinary() for kind, data in packets)
-        self._socket.sendall(whole)
-
-    def receive(self, *kinds: int) -> gear.Packet:
-        """The next packet of these kinds; NOOPs and the like are passed over. Raises `OSError` at the end."""
-        while True:
-            code, kind, size = HEAD.unpack(self._read(HEAD.size))
-            if code != constants.RES:
-                raise gear.GearmanError("it does not speak Gearman's protocol")
-            data = self._read(min(size, BODY_LIMIT + NAMES))
-            for rest in range(size - len(data), 0, -NAMES):
-                self._read(min(rest, NAMES))  # Too large to be a job of ours; what is kept says so.
-            if kind in kinds:
-                return gear.Packet(code, kind, data)
-            if kind == constants.ERROR:
-                raise gear.GearmanError(data.decode("utf-8", "replace"))
-
-    def _read(self, size: int) -> bytes:
-        data = self._answers.read(size)
-        if len(data) != size:
-            raise ConnectionResetError("the server closed the connection")
-        return data
-
-    def close(self) -> None:
-        with contextlib.suppress(OSError):
-            self._answers.close()
-            self._socket.close()
 
 
 class GearmanLane:
@@ -108,9 +63,11 @@ class GearmanLane:
         }
     )
 
-    def __init__(self, servers: Sequence[str], salt: str, shared: str | None, shared_queue: str) -> None:
-        self._servers, self._salt = tuple(servers), salt
-        self._shared, self._shared_queue = shared, shared_queue
+    def __init__(
+        self, servers: Sequence[str] | Servers, salt: str, shared: str | None = None, shared_queue: str = "default"
+    ) -> None:
+        self._servers = servers if isinstance(servers, Servers) else Servers(servers)
+        self._salt, self._shared, self._shared_queue = salt, shared, shared_queue
         self._open: dict[tuple[str, str], Connection] = {}
 
     def functions(self, queue: str) -> list[str]:
@@ -119,21 +76,23 @@ class GearmanLane:
         return [f"{self._salt}:wpbg:{queue}", *shared]
 
     def take(self, queues: Sequence[str], limit: int) -> list[Taken]:
-        """A server that is down is passed over while another answers."""
         taken: list[Taken] = []
-        lost: QueueUnreachable | None = None
-        answered = False
         for queue in queues:
-            for server in self._servers:
-                try:
-                    taken += self._take_from(server, queue, limit - len(taken))
-                    answered = True
-                except QueueUnreachable as error:
-                    lost = error
-                if len(taken) >= limit:
-                    return taken
-        if lost is not None and not answered:
-            raise lost
+            taken += self._take_of(queue, limit - len(taken))
+            if len(taken) >= limit:
+                break
+        return taken
+
+    def _take_of(self, queue: str, limit: int) -> list[Taken]:
+        taken: list[Taken] = []
+
+        def take(server: str) -> list[Taken]:
+            return self._take_from(server, queue, limit - len(taken))
+
+        for found in self._servers.each(take):
+            taken += found
+            if len(taken) >= limit:
+                break
         return taken
 
     def _take_from(self, server: str, queue: str, limit: int) -> list[Taken]:
@@ -162,12 +121,18 @@ class GearmanLane:
             assert isinstance(handle, Handle)
             done = (constants.WORK_COMPLETE, handle.name + b"\x00")
             packets.setdefault((handle.server, handle.queue), []).append(done)
+        lost: QueueUnreachable | None = None
         for (server, queue), of_connection in packets.items():
             connection = self._open.get((server, queue))
             if connection is None:
                 continue  # It went away meanwhile, and what it had assigned is delivered again.
-            with self._guard(server, queue):
-                connection.send(*of_connection)
+            try:
+                with self._guard(server, queue):
+                    connection.send(*of_connection)
+            except QueueUnreachable as error:
+                lost = error  # The other servers hear of theirs all the same.
+        if lost is not None:
+            raise lost
 
     def open(self, taken: Taken, seal: Seal) -> Envelope:
         handle = taken.handle
@@ -178,47 +143,78 @@ class GearmanLane:
         return seal.open(taken.body)
 
     def put(self, queue: str, body: bytes, priority: int, unique: str) -> str | None:
-        server = self._servers[0]
-        level = (priority > 0) - (priority < 0)
         if len(body) > MAX_BODY:
             return None
+        packet = SUBMIT[(priority > 0) - (priority < 0)], self._job(queue, body, unique)
+        for _ in self._servers.each(lambda server: self._submit(server, queue, packet)):
+            break  # One has it.
+        return "g"
+
+    def _job(self, queue: str, body: bytes, unique: str) -> bytes:
+        return b"\x00".join([self.functions(queue)[0].encode(), unique.encode(), body])
+
+    def _submit(self, server: str, queue: str, packet: tuple[int, bytes]) -> None:
         with self._guard(server, queue):
             connection = self._connection(server, queue)
-            function = self.functions(queue)[0].encode()
-            connection.send((SUBMIT[level], b"\x00".join([function, unique.encode(), body])))
+            connection.send(packet)
             connection.receive(constants.JOB_CREATED)
-        return "g"
 
     def peek(self, native: int) -> bytes | None:
         """Gearman shows nothing of what waits in it."""
         return None
 
-    def knows(self, unique: str) -> bool:
-        """Whether a job with this unique key waits on one of the servers."""
-        for server in self._servers:
-            with self._guard(server, self._shared_queue):
-                connection = self._connection(server, self._shared_queue)
-                connection.send((GET_STATUS_UNIQUE, unique.encode()))
-                if connection.receive(STATUS_RES_UNIQUE).getArgument(1) == b"1":
-                    return True
+    def remove(self, native: int) -> bool:
+        """Gearman deletes nothing of what waits in it."""
         return False
 
+    def knows(self, unique: str) -> bool:
+        """Whether a job with this unique key waits on one of the servers."""
+        return any(list(self._servers.each(lambda server: self._has(server, unique))))
+
+    def _has(self, server: str, unique: str) -> bool:
+        with self._guard(server, self._shared_queue):
+            connection = self._connection(server, self._shared_queue)
+            connection.send((GET_STATUS_UNIQUE, unique.encode()))
+            return bool(connection.receive(STATUS_RES_UNIQUE).getArgument(1) == b"1")
+
     def waiting(self, queues: Sequence[str]) -> int:
-        """What no worker has yet, on every server that answers."""
-        wanted = {name for queue in queues for name in self.functions(queue)}
-        total, lost, answered = 0, None, False
-        for server in self._servers:
-            try:
-                for line in _status(server):
-                    fields = line.split("\t")
-                    if len(fields) == 4 and fields[0] in wanted:
-                        total += int(fields[1]) - int(fields[2])
-                answered = True
-            except (OSError, ValueError) as error:
-                lost = error
-        if lost is not None and not answered:
-            raise _unreachable(self._servers[-1], lost)
-        return total
+        found = self._sums(lambda function: function.total - function.taken)
+        return sum(found.get(queue, 0) for queue in dict.fromkeys(queues))
+
+    def counts(self, known: Sequence[str]) -> dict[str, int]:
+        found = self._sums(lambda function: function.total)
+        return {queue: waiting for queue, waiting in found.items() if waiting > 0}
+
+    def _sums(self, number: Callable[[Function], int]) -> Counter[str]:
+        """A number of each queue's functions, from every server that answers."""
+        found: Counter[str] = Counter()
+        prefix = f"{self._salt}:wpbg:"
+        for functions in self._servers.each(self._status):
+            for function in functions:
+                if function.name.startswith(prefix):
+                    found[function.name.removeprefix(prefix)] += number(function)
+                elif function.name == self._shared:
+                    found[self._shared_queue] += number(function)
+        return found
+
+    def _status(self, server: str) -> list[Function]:
+        try:
+            return status(server)
+        except (OSError, ValueError) as error:
+            raise _unreachable(server, error) from error
+
+    def discard(self, queue: str) -> int:
+        discarded = 0
+        for numbers in self._servers.each(lambda server: self._discard_from(server, queue)):
+            discarded += numbers
+        return discarded
+
+    def _discard_from(self, server: str, queue: str) -> int:
+        discarded = 0
+        while taken := self._take_from(server, queue, DISCARDED):
+            self.acknowledge(taken)
+            discarded += len(taken)
+        return discarded
 
     def close(self) -> None:
         for connection in self._open.values():
@@ -234,10 +230,10 @@ class GearmanLane:
         return connection
 
     @contextlib.contextmanager
-    def _guard(self, server: str, queue: str) -> Any:
+    def _guard(self, server: str, queue: str) -> Iterator[None]:
         try:
             yield
-        except (OSError, gear.GearmanError) as error:
+        except (OSError, ValueError, gear.GearmanError) as error:
             lost = self._open.pop((server, queue), None)
             if lost is not None:
                 lost.close()
@@ -248,30 +244,11 @@ def identity_of(handle: Handle) -> str:
     """By which a job without an envelope is known when it is delivered again."""
     if re.fullmatch(rb"[0-9a-f]{32}", handle.unique):
         return handle.unique.decode()  # Our own plugin's: it may have written the job to the table as well.
-    name = handle.server.encode() + b"\x00" + handle.name + b"\x00" + handle.unique
-    return hashlib.sha256(name).hexdigest()[:32] if handle.unique else secrets.token_hex(16)
-
-
-def where(server: str) -> tuple[str, int]:
-    """`host`, `host:port` or `[::1]:port`."""
-    if server.startswith("["):
-        host, _, port = server[1:].partition("]")
-        return host, int(port.lstrip(":") or DEFAULT_PORT)
-    host, _, port = server.partition(":")
-    return host or "127.0.0.1", int(port or DEFAULT_PORT)
-
-
-def _status(server: str) -> list[str]:
-    """The lines of the administrative command `status`."""
-    with socket.create_connection(where(server), TIMEOUT) as admin:
-        admin.sendall(b"status\n")
-        said = b""
-        while not (said == b".\n" or said.endswith(b"\n.\n")):
-            more = admin.recv(65536)
-            if not more:
-                raise ConnectionResetError("the server closed the connection")
-            said += more
-    return said.decode("utf-8", "replace").splitlines()[:-1]
+    if not handle.unique:
+        return secrets.token_hex(16)
+    # A key that somebody chose may be another job's later on, and so may a handle, once the server was started anew.
+    place = b"" if RANDOM_KEY.fullmatch(handle.unique) else handle.server.encode() + b"\x00" + handle.name + b"\x00"
+    return hashlib.sha256(place + handle.unique).hexdigest()[:32]
 
 
 def _unreachable(server: str, error: Exception) -> QueueUnreachable:

@@ -25,7 +25,7 @@ from wpbg.settle import Decision
 T = TypeVar("T")
 
 KEPT = 64 * 1024
-"""Bytes that are kept of a body which the database does not take whole."""
+"""Bytes that are kept of a body which is set aside."""
 
 
 @dataclass(frozen=True)
@@ -59,11 +59,23 @@ class Lane(Protocol):
     def peek(self, native: int) -> bytes | None:
         """The body that waits at this place; None where there is none, or where the broker does not tell."""
 
+    def remove(self, native: int) -> bool:
+        """Delete the body that waits at this place; whether there was one. False where the broker cannot."""
+
     def knows(self, unique: str) -> bool:
         """Whether a job of this id waits; False where the broker does not tell."""
 
     def waiting(self, queues: Sequence[str]) -> int:
         """How many bodies are ready."""
+
+    def counts(self, known: Sequence[str]) -> dict[str, int]:
+        """How many bodies there are, by queue: of these queues, and of all others that the broker tells of.
+
+        Those that a worker is just writing into the table count as well: what waits for a queue must not miss them.
+        """
+
+    def discard(self, queue: str) -> int:
+        """Throw away what waits for a queue; how many bodies that were. What comes meanwhile may go as well."""
 
     def close(self) -> None: ...
 
@@ -124,7 +136,7 @@ class LaneQueue:
             try:
                 good.append((item, self._lane.open(item, self._seal)))
             except BadEnvelope as bad:
-                self._set_aside(item, bad.kind, str(bad), item.body)
+                self._set_aside(item, bad.kind, str(bad))
         return self._adopt(good, worker)
 
     def _adopt(self, good: Sequence[tuple[Taken, Envelope]], worker: str) -> list[Lease]:
@@ -133,13 +145,14 @@ class LaneQueue:
         except TooLarge as error:
             if len(good) > 1:
                 return [lease for one in good for lease in self._adopt([one], worker)]
-            item, _ = good[0]
-            why = f"The database does not take it: {error} The first {KEPT} of its {len(item.body)} bytes are kept."
-            self._set_aside(item, "TooLarge", why, item.body[:KEPT])
+            self._set_aside(good[0][0], "TooLarge", f"The database does not take it: {error}")
             return []
 
-    def _set_aside(self, item: Taken, kind: str, why: str, body: bytes) -> None:
-        job_id = self.table.set_aside(item.queue, body, kind, why)
+    def _set_aside(self, item: Taken, kind: str, why: str) -> None:
+        # Whole bodies of strangers could fill the table, and one that it does not take would come again and again.
+        if len(item.body) > KEPT:
+            why = f"{why} The first {KEPT} of its {len(item.body)} bytes are kept."
+        job_id = self.table.set_aside(item.queue, item.body[:KEPT], kind, why)
         if self._log:
             self._log.event("job.set_aside", f"{kind}: {why} It is not run.", id=job_id, queue=item.queue)
 

@@ -17,10 +17,15 @@ LONGEST = 30.0
 
 
 class Reach:
-    """Shared by a worker's slots: one of them tries again, the others go on with the table meanwhile; said once."""
+    """Shared by a worker's slots: one of them tries again, the others go on with the table meanwhile; said once.
 
-    def __init__(self, log: Log | None = None, clock: Callable[[], float] = time.monotonic) -> None:
-        self._log, self._clock = log, clock
+    `one_of`: the server's name, where a broker has several.
+    """
+
+    def __init__(
+        self, log: Log | None = None, clock: Callable[[], float] = time.monotonic, one_of: str | None = None
+    ) -> None:
+        self._log, self._clock, self._one_of = log, clock, one_of
         self._lock = threading.Lock()
         self._away_until = 0.0
         self._pause = AWAY
@@ -54,12 +59,16 @@ class Reach:
                 self._away_until = self._clock() + self._pause
         if self._log:
             self._log.hint("lane.error", lane=lane)
-        if self._log and not said:
+        if self._log and not said and self._one_of is None:
             self._log.event("lane.lost", f"{error.message} Jobs come through the table meanwhile.", lane=lane)
+        elif self._log and not said:
+            more = f"{error.message} What waits in it waits on; the other servers are used meanwhile."
+            self._log.event("lane.server_lost", more, lane=lane, server=self._one_of)
 
     def found(self, lane: str) -> None:
         """It answered."""
         with self._lock:
             said, self._lost = self._lost, False
         if self._log and said:
-            self._log.event("lane.back", "It answers again.", lane=lane)
+            name = "lane.back" if self._one_of is None else "lane.server_back"
+            self._log.event(name, "It answers again.", lane=lane, server=self._one_of)

@@ -286,7 +286,10 @@ LIMIT :limit
 SELECT id FROM {jobs} WHERE external_id = :external_id
 
 -- job_state --
-SELECT id, queue, status, batch, unique_key, lease_token, cancel_requested FROM {jobs} WHERE id = :id
+-- `hollow`: cancelled while it waited in a broker that does not show its jobs, and it is still there.
+SELECT id, queue, status, batch, unique_key, lease_token, cancel_requested,
+    status = 'cancelled' AND payload = x'' AND external_id IS NOT NULL AS hollow, external_id
+FROM {jobs} WHERE id = :id
 
 -- job_states --
 -- Of many jobs at once, without their large columns.
@@ -311,9 +314,13 @@ WHERE id = :id AND status IN ('queued', 'delayed')
 UPDATE {jobs} SET cancel_requested = 1,
     updated_datetime = CURRENT_TIMESTAMP WHERE id = :id AND status = 'running'
 
+-- retry_outside --
+-- A job that was cancelled while it waited in a broker, and is still there: without its row it is run from there.
+DELETE FROM {jobs} WHERE id = :id AND status = 'cancelled' AND payload = x''
+
 -- delete_job --
--- Not one that runs: its worker is told to stop first.
-DELETE FROM {jobs} WHERE id = :id AND status <> 'running'
+-- Not one that runs: its worker is told to stop first. Not one that the broker still has: without its row it would run.
+DELETE FROM {jobs} WHERE id = :id AND status <> 'running' AND NOT (status = 'cancelled' AND payload = x'')
 
 -- some_ids --
 SELECT id FROM {jobs} WHERE queue = :queue AND queue = :queue COLLATE BINARY AND status = :status LIMIT :limit
