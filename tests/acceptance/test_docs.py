@@ -1,7 +1,7 @@
 """What the pages tell people to type is typed, word for word, and does what they say.
 
 Blocks marked `sh` are run. Blocks marked `console` are for an administrator's machine (systemctl, supervisorctl): that
-nothing else hides behind that mark is checked, and what supervisord does with our file is tested in test_supervisord.
+nothing else hides behind that mark is checked here; they, and all other command lines, are run by test_docs_commands.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tests.support.wait import wait_for
 
 DOCS = ROOT / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
-ADMINISTRATORS = ("systemctl ", "supervisorctl ", "wpbg service ")
+ADMINISTRATORS = ("systemctl ", "supervisorctl ", "sudo -u www-data /opt/wpbg/bin/wpbg service ")
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.M | re.S)
 
 
