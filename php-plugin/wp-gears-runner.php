@@ -5,10 +5,10 @@
  *     ln -s wp-content/plugins/background-worker/wp-gears-runner.php /path/to/site/wp-gears-runner.php
  *     command=php /path/to/site/wp-gears-runner.php
  *
- * Theirs waits for a job, runs it and ends, so that each job has a process of its own; the supervisor starts it again.
- * Here each job has one as well, but the worker beside it stays for some minutes: supervisord takes a program that
- * ends within a second, as a quick job would have it, for one that does not start, and gives it up. The worker takes
- * this process's place, so the supervisor's signals reach it.
+ * As theirs, it waits for a job, runs it and ends; the supervisor starts it again. It stays for two seconds at least:
+ * supervisord takes a program that ends within one, as a quick job would have it, for one that does not start, and gives
+ * it up (so does systemd, after five in ten seconds). `wpbg listen` in its place does many times as many jobs. The worker
+ * takes this process's place, so the supervisor's signals reach it.
  *
  * WordPress is not loaded here, and nothing of this can be reached by a browser.
  *
@@ -60,6 +60,6 @@ if ( 'cli' !== PHP_SAPI ) {
 	if ( ! function_exists( 'pcntl_exec' ) ) {
 		$stop( "PHP's pcntl extension is missing here, or its functions are switched off (disable_functions): install it (Debian and Ubuntu: php-cli), or have the supervisor run: wpbg listen --path {$root}" );
 	}
-	pcntl_exec( reset( $places ), array( 'listen', '--max-time', '300', '--path', $root ) );
+	pcntl_exec( reset( $places ), array( 'listen', '--max-jobs', '1', '--min-time', '2', '--max-time', '300', '--path', $root ) );
 	$stop( reset( $places ) . ' could not be started: ' . pcntl_strerror( pcntl_get_last_error() ) . '.' );
 } )();

@@ -46,6 +46,7 @@ class PoolOptions:
     max_jobs: int | None = None
     max_time: float | None = None
     max_memory: int | None = None
+    min_time: float = 0.0
     stop_when_empty: bool = False
     once: bool = False
     housekeeping: float = 1.0
@@ -120,6 +121,7 @@ class Pool:
             self._watch(threads)
         finally:
             self._leave(threads)
+        self._linger()
         if self._failure is not None:
             raise self._failure
 
@@ -158,6 +160,14 @@ class Pool:
             for tell in self.at_turns:
                 tell()
             self._wake.wait(TICK)
+
+    def _linger(self) -> None:
+        """Nothing is left but to end, and that not too soon. A signal ends it, and so does a slot that failed."""
+        while not self._signals.ends and self._failure is None:
+            left = self._began + self.options.min_time - time.monotonic()
+            if left <= 0:
+                return
+            time.sleep(min(left, TICK))
 
     def _leave(self, threads: Sequence[threading.Thread]) -> None:
         for thread in threads:

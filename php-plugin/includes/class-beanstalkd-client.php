@@ -134,14 +134,16 @@ final class Beanstalkd_Client {
 	 * The address as PHP takes it.
 	 *
 	 * @param string $address As it was configured.
+	 * @param int    $port    Where it says none.
 	 * @return string
 	 */
-	private static function url( $address ) {
+	public static function url( $address, $port = self::PORT ) {
+		$address = trim( $address );
 		if ( 0 === strpos( $address, 'unix:' ) ) {
 			return 'unix://' . substr( $address, 5 );
 		}
 		if ( preg_match( '/^\[.*\]$|^[^:]*$/', $address ) ) {
-			$address .= ':' . self::PORT;
+			$address .= ':' . $port;
 		}
 		return 'tcp://' . ( ':' === $address[0] ? '127.0.0.1' : '' ) . $address;
 	}

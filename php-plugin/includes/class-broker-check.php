@@ -47,18 +47,17 @@ final class Broker_Check {
 	 * @return string Those that do not answer; empty when one does.
 	 */
 	private static function knock() {
-		$facts   = Lane::facts();
-		$servers = 'gearman' === $facts['backend'] ? (array) $facts['gearman'] : array( $facts['beanstalkd'] );
-		$silent  = array();
-		foreach ( $servers as $server ) {
-			$server  = is_array( $server ) ? implode( ':', $server ) : (string) $server;
-			$address = false === strpos( $server, ':' ) ? "{$server}:4730" : $server;
-			$socket  = @stream_socket_client( 0 === strpos( $address, '/' ) ? "unix://{$address}" : "tcp://{$address}", $errno, $error, self::PATIENCE ); // phpcs:ignore -- Asked for its answer.
+		$facts      = Lane::facts();
+		$is_gearman = 'gearman' === $facts['backend'];
+		$silent     = array();
+		foreach ( $is_gearman ? $facts['gearman'] : array( $facts['beanstalkd'] ) as $server ) {
+			$address = Beanstalkd_Client::url( $server, $is_gearman ? Gearman_Lane::PORT : Beanstalkd_Client::PORT );
+			$socket  = @stream_socket_client( $address, $errno, $error, self::PATIENCE ); // phpcs:ignore -- Asked for its answer.
 			if ( $socket ) {
 				fclose( $socket ); // phpcs:ignore WordPress.WP.AlternativeFunctions -- A socket.
 				return '';
 			}
-			$silent[] = $address;
+			$silent[] = (string) preg_replace( '~^tcp://~', '', $address );
 		}
 		return implode( ', ', $silent );
 	}

@@ -17,6 +17,8 @@ final class Gearman_Lane implements Fast_Lane {
 	 */
 	const TIMEOUT = 150;
 
+	const PORT = 4730;
+
 	/**
 	 * Bytes of a function's name that gearmand keeps, in its persistent queues, too.
 	 */
@@ -55,7 +57,7 @@ final class Gearman_Lane implements Fast_Lane {
 			$server = is_array( $server ) ? implode( ':', $server ) : (string) $server;
 			$list   = array_merge( $list, array_filter( array_map( 'trim', explode( ',', $server ) ), 'strlen' ) );
 		}
-		return $list ? $list : array( '127.0.0.1:4730' );
+		return $list ? $list : array( '127.0.0.1:' . self::PORT );
 	}
 
 	/**

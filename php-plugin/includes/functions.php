@@ -9,6 +9,7 @@
 
 use Background_Worker\Current_Job;
 use Background_Worker\Enqueuer;
+use Background_Worker\Other_Declarer;
 
 defined( 'ABSPATH' ) || exit;
 
@@ -19,7 +20,9 @@ if ( did_action( 'plugins_loaded' ) ) {
 	add_action(
 		'plugins_loaded',
 		static function () {
-			require_once __DIR__ . '/task-functions.php';
+			if ( ! Other_Declarer::is_about_to_come() ) {
+				require_once __DIR__ . '/task-functions.php';
+			}
 		},
 		PHP_INT_MIN
 	);

@@ -8,6 +8,7 @@ import json
 import re
 import shutil
 import socket
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -198,6 +199,25 @@ def test_a_server_that_says_nothing_is_waited_for_a_moment_only(on_beanstalkd: S
     key = answer(on_beanstalkd, f"$answer = {KEY}")
     assert on_beanstalkd.job(told[0][0])["external_id"] == _open(late.body, key)["id"].decode()
     assert [on_beanstalkd.job(job)["external_id"] for job in told[0][1:]] == [None, None]
+
+
+def test_the_dashboard_knocks_where_jobs_are_put(broker_site: Site, tmp_path: Path) -> None:
+    ask = "Background_Worker\\Broker_Check::unreachable()"
+    with socket.socket(socket.AF_UNIX) as listening:
+        place = Path(tempfile.mkdtemp(prefix="wpbg")) / "b"  # A socket's path may not be long.
+        listening.bind(str(place))
+        listening.listen()
+        site = _clean(broker_site, ABW_BACKEND="beanstalkd", ABW_BEANSTALKD=f"unix:{place}")
+        forget = "delete_site_transient( Background_Worker\\Broker_Check::TRANSIENT )"
+        assert answer(site, f"{forget}; $answer = {ask}") is None
+        shutil.rmtree(place.parent)
+    found = {}
+    for backend, default in (("beanstalkd", 11300), ("gearman", 4730)):
+        site = _clean(broker_site, ABW_BACKEND=backend, ABW_BEANSTALKD="no-such-host.invalid")
+        servers = "$GLOBALS['gearman_servers'] = array( 'no-such-host.invalid' )"
+        found[default] = answer(site, f"{forget}; {servers}; $answer = {ask}")
+    assert found == {port: f"no-such-host.invalid:{port}" for port in (11300, 4730)}
+    _clean(site, ABW_BACKEND=None, ABW_BEANSTALKD=None)
 
 
 def test_a_connection_that_nobody_accepts(broker_site: Site) -> None:

@@ -51,6 +51,11 @@ def test_status_of_a_site_where_nothing_happened(site: Site) -> None:
     assert "No worker is running. Start one: wpbg listen" in said
 
 
+def test_status_names_the_queue_that_another_plugins_constant_selects(sqlite71: Site) -> None:
+    sqlite71.configure(WP_MINIONS_BACKEND="gearman")
+    assert told(sqlite71, "status")["site"]["backend"] == "gearman"
+
+
 def test_status_of_a_site_at_work(site: Site) -> None:
     flag = site.folder / "go"
     job = site.enqueue("waits_for_file", str(flag))

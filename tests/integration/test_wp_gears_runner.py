@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import time
 from pathlib import Path
 
 from tests.integration.enqueuing import CALLBACKS
@@ -18,16 +19,31 @@ def _link_runner(site: Site) -> Path:
     return link
 
 
-def test_the_runner_waits_for_jobs_runs_them_and_ends_after_some_minutes(sqlite71: Site) -> None:
+def test_the_runner_waits_for_a_job_runs_it_and_ends(sqlite71: Site) -> None:
     sqlite71.mu_plugin("callbacks", CALLBACKS)
     runner = sqlite71.start([sqlite71.wp_argv[0], str(_link_runner(sqlite71))])
     wait_for(lambda: sqlite71.query("SELECT id FROM wp_bg_workers"), what="the runner is at work")
     assert runner.popen.poll() is None
-    jobs = [sqlite71.enqueue("a_callback"), sqlite71.enqueue("a_callback")]
-    for job in jobs:
-        sqlite71.wait_for_status(job, "completed")
-    assert runner.popen.poll() is None, "one that ends at once looks to supervisord like one that does not start"
-    assert b"--max-time\x00300\x00" in Path(f"/proc/{runner.pid}/cmdline").read_bytes()
+    sqlite71.eval_php(
+        "add_async_jobs( array( array( 'function' => 'a_callback' ), array( 'function' => 'a_callback' ) ) );"
+    )
+    assert runner.wait() == 0
+    assert "--max-jobs 1 reached" in runner.log
+    statuses = [row["status"] for row in sqlite71.query(f"SELECT status FROM {sqlite71.jobs} ORDER BY id")]
+    assert statuses == ["completed", "queued"], "one job, then exit"
+
+
+def test_the_runner_does_not_end_at_once_and_yet_when_it_is_told_to(sqlite71: Site) -> None:
+    """Else supervisord, whose startsecs is 1, takes it for a program that does not start."""
+    sqlite71.mu_plugin("callbacks", CALLBACKS)
+    sqlite71.enqueue("a_callback")
+    began = time.monotonic()
+    assert sqlite71.wpbg("listen", "--max-jobs", "1", "--min-time", "3").returncode == 0
+    assert time.monotonic() - began >= 3
+    sqlite71.enqueue("a_callback")
+    runner = sqlite71.start_wpbg("listen", "--max-jobs", "1", "--min-time", "3600")
+    runner.wait_for_line(r"worker\.stopped")
+    assert runner.popen.poll() is None
     runner.terminate()
     assert runner.wait() == 0
 

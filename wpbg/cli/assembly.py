@@ -36,6 +36,7 @@ class Flags:
     skip_lock: bool = False
     max_jobs: int | None = None
     max_time: float | None = None
+    min_time: float = 0.0
     max_memory: int | None = None
     stop_when_empty: bool = False
     grace: float = 60.0
@@ -107,6 +108,7 @@ def build(
         lease=flags.lease,
         grace=flags.grace,
         **limits,
+        min_time=flags.min_time,
         stop_when_empty=flags.stop_when_empty,
         once=once,
     )

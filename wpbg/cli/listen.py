@@ -75,6 +75,13 @@ def worker_options(command: Any) -> Any:
                 help="Replace a PHP process after this time (loop, fork: 3600); with --mode restart, end after it.",
             ),
             click.option(
+                "--min-time",
+                type=click.FloatRange(0),
+                default=0,
+                metavar="SECONDS",
+                help="Not end by itself sooner: supervisors take what ends at once for broken.",
+            ),
+            click.option(
                 "--max-memory",
                 type=Size(),
                 help="Replace a PHP process that holds more (such as 256M); with --mode restart, end when wpbg does.",

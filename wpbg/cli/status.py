@@ -68,7 +68,7 @@ def tell(site: Site, ledger: Ledger) -> dict[str, Any]:
         "site": {
             "path": site.path,
             "url": site.url,
-            "backend": str(site.constants.get("ABW_BACKEND") or "database"),
+            "backend": str((site.lane or {}).get("backend") or "database"),  # WP_MINIONS_BACKEND selects one, too.
             "plugin_version": site.plugin,
         },
         "queues": ledger.queues(),
