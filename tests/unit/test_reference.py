@@ -36,6 +36,17 @@ def test_the_page_is_what_the_code_says(maker: ModuleType) -> None:
     assert REFERENCE.read_text(encoding="utf-8") == maker.reference(), "run script/reference"
 
 
+def test_every_public_function_is_told_of() -> None:
+    """One without a doc block, too, which the maker would pass over."""
+    told = set(re.findall(r"^### `(\w+)\(", REFERENCE.read_text(encoding="utf-8"), re.M))
+    declared: set[str] = set()
+    for file in (ROOT / "php-plugin").rglob("*.php"):
+        source = file.read_text(encoding="utf-8")
+        if "\nnamespace " not in source:
+            declared |= set(re.findall(r"^\s*function (\w+)\(", source, re.M))
+    assert declared == told
+
+
 def test_every_constant_is_told_of_and_every_one_told_of_is_read(maker: ModuleType) -> None:
     code = sources("php-plugin", "php") + sources("wpbg", "py")
     named = set(re.findall(r"\b(?:ABW|WPBG|WP_GEARS|WP_MINIONS|WP_ASYNC_TASK|BACKGROUND_WORKER)[A-Z_]*\b", code))
