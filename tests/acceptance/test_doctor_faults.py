@@ -453,3 +453,26 @@ def test_commands_are_for_the_site_that_was_meant() -> None:
     for command, whole in told.items():
         assert for_this_site(command, here) == command
         assert for_this_site(command, meant) == whole
+
+
+@pytest.mark.parametrize("kind", ["supervisord", "systemd"])
+def test_an_entry_by_which_root_would_run_somebody_elses_site(tmp_path: Path, sqlite71: Site, kind: str) -> None:
+    """The worker refuses that, again and again: the entry is named, and what has to be in it."""
+    from wpbg.doctor.host import check_entries
+
+    text = sqlite71.wpbg("service", kind, check=True).stdout
+    somebody_elses_files(sqlite71)
+    file = tmp_path / ("a.conf" if kind == "supervisord" else "a.service")
+    key = "user" if kind == "supervisord" else "User"
+    without = "\n".join(line for line in text.splitlines() if not line.startswith(f"{key}="))
+    for entry, said in (
+        (without, f"Set {key}=nobody."),
+        (without.replace("stopwaitsecs=90", "stopwaitsecs=90\nuser=root").replace("Type=", "User=root\nType="),
+         f"Set {key}=nobody."),
+        (sqlite71.wpbg("service", kind, check=True).stdout, ""),
+        (without.replace(" --grace", " --allow-root --grace"), ""),
+    ):  # fmt: skip
+        file.write_text(entry)
+        (finding,) = check_entries(sqlite71.path, [str(file)])
+        assert finding.status == ("failed" if said else "ok"), finding.said
+        assert said in finding.said

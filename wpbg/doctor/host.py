@@ -29,6 +29,9 @@ ENTRIES = (
 )
 """Where those who start workers are told to."""
 
+USERS = Path("/etc/systemd/user")
+"""Its services are run by the users themselves."""
+
 WORKS = re.compile(r"\bwpbg\b|background-worker|wp-gears-runner\.php")
 """What an entry runs that works on a site's jobs."""
 
@@ -117,6 +120,8 @@ def check_entries(folder: Path, places: Sequence[str]) -> Iterator[Finding]:
             found = True
             systemd = file.suffix == ".service"
             complaint = _systemd_entry(text) if systemd else _supervisor_entry(text)
+            if not complaint and USERS not in file.parents:
+                complaint = _user_of_entry(text, folder, "User" if systemd else "user")
             if complaint:
                 manager = "systemd" if systemd else "supervisord"
                 yield wrong("Service", f"{file}: {complaint}", f"wpbg service {manager}")
@@ -182,6 +187,18 @@ def _supervisor_entry(text: str) -> str:
     if (_value(text, "stopasgroup") or "false").lower() in ("true", "1", "yes", "on"):
         return "stopasgroup sends the signal to more than the worker. Set stopasgroup=false."
     return ""
+
+
+def _user_of_entry(text: str, folder: Path, key: str) -> str:
+    """What is wrong with an entry that has root run somebody else's site: the worker refuses that, and never starts."""
+    uid = web_user(folder) if (folder / "wp-load.php").exists() else 0
+    if uid == 0 or "--allow-root" in text or (_value(text, key) or "root") not in ("root", "0"):
+        return ""
+    name = user_name(uid).removeprefix("#")
+    return (
+        f"there is no {key}={name} in it, so root would run the site's code, which belongs to {name}: the worker "
+        f"refuses that. Set {key}={name}."
+    )
 
 
 def _systemd_entry(text: str) -> str:
