@@ -38,4 +38,5 @@ foreach ( $background_worker_blogs as $background_worker_blog ) {
 delete_site_option( 'background_worker_alerted' );
 delete_site_transient( 'background_worker_stuck' );
 delete_site_transient( 'background_worker_broker' );
+delete_site_transient( 'background_worker_waits' );
 wp_clear_scheduled_hook( 'background_worker_alert' );

@@ -17,6 +17,7 @@ final class Alerts {
 	const SCHEDULE  = 'background_worker_five_minutes';
 	const OPTION    = 'background_worker_alerted';
 	const TRANSIENT = 'background_worker_stuck';
+	const WAITS     = 'background_worker_waits';
 
 	/**
 	 * Seconds that a look counts for: the note is on every page.
@@ -53,15 +54,37 @@ final class Alerts {
 		$now   = Database::now();
 		$alive = Database::value( 'SELECT 1 AS one FROM ' . Schema::workers() . " WHERE heartbeat_at > {$now} - " . Health::SILENT_MS . ' LIMIT 1' );
 		if ( null !== $alive ) {
+			if ( 'database' !== Lane::backend() ) {
+				delete_site_transient( self::WAITS );
+			}
 			return null;
 		}
 		// Paused queues wait because somebody wants it.
 		$since = Database::value( 'SELECT MIN(since) AS since FROM (SELECT CASE WHEN j.available_at > 0 THEN j.available_at ELSE UNIX_TIMESTAMP(j.created_datetime) * 1000 END AS since FROM ' . Schema::jobs() . " j FORCE INDEX (due) WHERE j.status = 'queued' AND j.queue NOT IN (SELECT queue FROM " . Schema::queues() . ' WHERE paused = 1) ORDER BY j.due_at, j.id LIMIT 100) AS first_hundred' );
-		if ( null === $since ) {
-			return null;
-		}
-		$seconds = intdiv( Counts::now_ms() - (int) $since, 1000 );
+		$seconds = max( self::seconds_outside(), null === $since ? 0 : intdiv( Counts::now_ms() - (int) $since, 1000 ) );
 		return $seconds >= self::PATIENCE ? $seconds : null;
+	}
+
+	/**
+	 * For how long jobs have waited in the broker while nobody works. It does not tell: counted from the first look.
+	 *
+	 * @return int Seconds.
+	 */
+	private static function seconds_outside() {
+		$waiting = Broker_Check::waiting();
+		foreach ( $waiting ? Database::rows( 'SELECT queue FROM ' . Schema::queues() . ' WHERE paused = 1' ) : array() as $paused ) {
+			unset( $waiting[ $paused->queue ] );
+		}
+		if ( ! $waiting ) {
+			delete_site_transient( self::WAITS );
+			return 0;
+		}
+		$since = (int) get_site_transient( self::WAITS );
+		if ( ! $since ) {
+			$since = time();
+			set_site_transient( self::WAITS, $since, WEEK_IN_SECONDS );
+		}
+		return time() - $since;
 	}
 
 	/**

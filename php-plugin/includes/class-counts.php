@@ -61,20 +61,26 @@ final class Counts {
 	/**
 	 * Queues, with what waits and runs in each.
 	 *
-	 * @return array[] Queue => `queued`, `delayed`, `running`, `failed` (counts), `oldest_queued_seconds`, `paused`.
+	 * @return array[] Queue => `queued`, `delayed`, `running`, `failed` (counts), `in_broker` (how many of the queued
+	 *                 are there), `oldest_queued_seconds`, `paused`.
 	 */
 	public static function by_queue() {
 		$queues = array();
 		foreach ( Database::rows( 'SELECT queue, paused FROM ' . Schema::queues() . ' LIMIT ' . self::QUEUES ) as $row ) {
 			$queues[ $row->queue ] = (bool) $row->paused;
 		}
-		foreach ( self::names() as $name ) {
+		$outside = Broker_Check::waiting();
+		foreach ( array_merge( self::names(), array_map( 'strval', array_keys( $outside ) ) ) as $name ) {
 			$queues += array( $name => false );
 		}
 		ksort( $queues, SORT_STRING );
 		$found = array();
 		foreach ( $queues as $queue => $paused ) {
-			$found[ $queue ] = self::queue( (string) $queue ) + array( 'paused' => $paused );
+			$found[ $queue ] = self::queue( (string) $queue ) + array(
+				'in_broker' => $outside[ $queue ] ?? 0,
+				'paused'    => $paused,
+			);
+			$found[ $queue ]['queued']['number'] += $found[ $queue ]['in_broker'];
 		}
 		return $found;
 	}

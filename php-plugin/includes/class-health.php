@@ -166,6 +166,16 @@ final class Health {
 	 * @return array|null
 	 */
 	private static function broker() {
+		$obstacle = Lane::obstacle();
+		if ( '' !== $obstacle ) {
+			return self::problem(
+				'attention',
+				'broker',
+				/* translators: 1: beanstalkd, gearman or what was written instead, 2: why, in English */
+				sprintf( __( 'No job can go to the queue server “%1$s”: %2$s. Jobs go into the database instead.', 'background-worker' ), Job_View::text( Lane::backend() ), $obstacle ),
+				__( 'On the worker’s machine, `wpbg doctor` says what to do.', 'background-worker' )
+			);
+		}
 		$where = Broker_Check::unreachable();
 		return null === $where ? null : self::problem(
 			'attention',
@@ -187,7 +197,8 @@ final class Health {
 		$served = $alive ? array_merge( ...array_column( array_values( $alive ), 'queues' ) ) : array();
 		foreach ( $alive ? $queues : array() as $name => $queue ) {
 			$waits = ! $queue['paused'] && null !== $queue['oldest_queued_seconds'] && $queue['queued']['number'] > 0;
-			if ( $waits && ! in_array( (string) $name, $served, true ) && $queue['oldest_queued_seconds'] > 60 ) {
+			$long  = $waits && $queue['oldest_queued_seconds'] > 60 || ! $queue['paused'] && $queue['in_broker'] > 0; // A broker tells no times.
+			if ( $long && ! in_array( (string) $name, $served, true ) ) {
 				/* translators: %s: a queue's name */
 				return self::problem( 'bad', 'unserved', sprintf( __( 'Jobs wait in the queue “%s”, and no worker serves it.', 'background-worker' ), Job_View::text( $name ) ), __( 'Start a worker for it: `wpbg listen --queue NAME`, or add it to the queues of one that runs.', 'background-worker' ) );
 			}

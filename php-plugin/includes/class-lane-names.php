@@ -58,6 +58,26 @@ final class Lane_Names {
 	}
 
 	/**
+	 * The queue of a tube, as far as its name tells: of one that was too long, the beginning.
+	 *
+	 * @param string $tube A tube.
+	 * @return string|null Null when the tube is not this site's.
+	 */
+	public static function queue_of_tube( $tube ) {
+		$prefix = self::tube( '' );
+		if ( 0 !== strpos( $tube, $prefix ) ) {
+			return null;
+		}
+		return (string) preg_replace_callback(
+			'/\$([0-9a-f]{2})/',
+			static function ( $found ) {
+				return chr( hexdec( $found[1] ) );
+			},
+			substr( $tube, strlen( $prefix ) )
+		);
+	}
+
+	/**
 	 * The Gearman function of a queue: `salt:wpbg:queue`.
 	 *
 	 * @param string $queue The queue.

@@ -60,6 +60,15 @@ final class Lane {
 	}
 
 	/**
+	 * Why no job can go by the lane, whether its server answers or not.
+	 *
+	 * @return string Empty when there is no such reason.
+	 */
+	public static function obstacle() {
+		return 'database' === self::backend() || null !== self::lane() ? '' : self::$failure;
+	}
+
+	/**
 	 * What the worker has to know of the lane. The key is the site's secret.
 	 *
 	 * @return array

@@ -19,6 +19,11 @@ final class Log_Tail {
 	const MOST = 65536;
 
 	/**
+	 * Bytes that are shown of a line that is longer than that: its end.
+	 */
+	const LONG = 2048;
+
+	/**
 	 * What was written since.
 	 *
 	 * @param string|null $since Where the last answer ended; null for the end of the file.
@@ -73,7 +78,8 @@ final class Log_Tail {
 		$bytes = false === $last ? '' : substr( $bytes, 0, $last + 1 );
 		$end   = $begin + strlen( $bytes );
 		if ( $begin > 0 && ( $skipped || $restarted ) ) {
-			$bytes = (string) substr( $bytes, (int) strpos( $bytes, "\n" ) + 1 );
+			$whole = (string) substr( $bytes, (int) strpos( $bytes, "\n" ) + 1 );
+			$bytes = '' === $whole && '' !== $bytes ? '… ' . substr( $bytes, -self::LONG ) : $whole; // One line, longer than an answer.
 		}
 		if ( false === $last && $size - $begin >= self::MOST ) {
 			$end = $size; // A line longer than an answer.

@@ -111,3 +111,16 @@ def test_what_is_code_reads_from_left_to_right_in_every_language(served: Served,
             assert page.evaluate("document.documentElement.scrollWidth") <= width
     finally:
         language.unlink()
+
+
+def test_a_queue_server_that_is_away_is_told_of(served: Served, screen: Screen) -> None:
+    site = served.site
+    site.configure(ABW_BACKEND="beanstalkd", ABW_BEANSTALKD="127.0.0.1:1")
+    try:
+        health = screen("overview").locator(".bgw-health")
+        expect(health).to_contain_text("beanstalkd does not answer at 127.0.0.1:1; jobs go into the database instead.")
+        site.configure(ABW_BACKEND="rabbit")
+        expect(health).to_contain_text("“rabbit”: ABW_BACKEND is none of database, beanstalkd and gearman.")
+    finally:
+        site.configure(ABW_BACKEND=None, ABW_BEANSTALKD=None)
+    expect(health).not_to_contain_text("rabbit")

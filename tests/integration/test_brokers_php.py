@@ -20,8 +20,10 @@ from tests.integration.enqueuing import CALLBACKS, JOB, answer
 from tests.support import php
 from tests.support.beanstalkd import Beanstalkd
 from tests.support.gearmand import Gearmand
+from tests.support.need import require
 from tests.support.site import Site
 from tests.support.sites import Sites
+from tests.support.wait import wait_for
 from wpbg.queues.beanstalkd import tube_name
 
 TUBE = "Background_Worker\\Lane_Names::tube( 'default' )"
@@ -201,16 +203,18 @@ def test_a_server_that_says_nothing_is_waited_for_a_moment_only(on_beanstalkd: S
     assert [on_beanstalkd.job(job)["external_id"] for job in told[0][1:]] == [None, None]
 
 
-def test_the_dashboard_knocks_where_jobs_are_put(broker_site: Site, tmp_path: Path) -> None:
+def test_the_dashboard_knocks_where_jobs_are_put(broker_site: Site) -> None:
     ask = "Background_Worker\\Broker_Check::unreachable()"
-    with socket.socket(socket.AF_UNIX) as listening:
-        place = Path(tempfile.mkdtemp(prefix="wpbg")) / "b"  # A socket's path may not be long.
-        listening.bind(str(place))
-        listening.listen()
-        site = _clean(broker_site, ABW_BACKEND="beanstalkd", ABW_BEANSTALKD=f"unix:{place}")
-        forget = "delete_site_transient( Background_Worker\\Broker_Check::TRANSIENT )"
-        assert answer(site, f"{forget}; $answer = {ask}") is None
-        shutil.rmtree(place.parent)
+    place = Path(tempfile.mkdtemp(prefix="wpbg")) / "b"  # A socket's path may not be long.
+    site = _clean(broker_site, ABW_BACKEND="beanstalkd", ABW_BEANSTALKD=f"unix:{place}")
+    server = site.start([require("beanstalkd", "beanstalkd"), "-l", f"unix:{place}"])
+    wait_for(place.exists, 30, "beanstalkd listens")
+    forget = "delete_site_transient( Background_Worker\\Broker_Check::TRANSIENT )"
+    assert answer(site, f"{forget}; $answer = {ask}") is None
+    site.enqueue("strtoupper", "a")
+    assert answer(site, f"{forget}; $answer = Background_Worker\\Broker_Check::waiting()") == {"default": 1}
+    server.stop()
+    shutil.rmtree(place.parent)
     found = {}
     for backend, default in (("beanstalkd", 11300), ("gearman", 4730)):
         site = _clean(broker_site, ABW_BACKEND=backend, ABW_BEANSTALKD="no-such-host.invalid")

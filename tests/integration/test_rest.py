@@ -352,6 +352,10 @@ def test_the_log_is_followed_from_its_end(served: Web, admin: Visitor, tmp_path:
         told = read(told["at"])
         assert told["skipped"] > 1_000_000
         assert set(told["lines"]) == {"line of text"}
+        log.write_text("z" * 100_000 + " the end\n")
+        (line,) = read()["lines"]
+        assert line.startswith("… zzz")
+        assert line.endswith("zzz the end")
         log.unlink()
         log.mkdir()
         assert read()["available"] is False

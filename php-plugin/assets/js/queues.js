@@ -31,8 +31,8 @@
 			queue.paused
 				? h( Act, { ...labelled( __( 'Resume', 'background-worker' ) ), act: () => go( 'resume', sprintf( /* translators: %s: a queue's name */ __( 'Queue %s goes on.', 'background-worker' ), name ) ) }, __( 'Resume', 'background-worker' ) )
 				: h( Act, { ...labelled( __( 'Pause', 'background-worker' ) ), act: () => go( 'pause', sprintf( /* translators: %s: a queue's name */ __( 'Queue %s is paused: no job of it is begun.', 'background-worker' ), name ) ) }, __( 'Pause', 'background-worker' ) ),
-			h( Act, { ...labelled( __( 'Purge', 'background-worker' ) ), isDestructive: true, disabled: ! queue.queued.number && ! queue.delayed.number, act: () => setAsking( true ) }, __( 'Purge', 'background-worker' ) ),
-			asking && h( Confirm, { title: __( 'Purge', 'background-worker' ), yes: __( 'Purge', 'background-worker' ), text: sprintf( /* translators: %s: a queue's name */ __( 'Delete all jobs that wait in %s, delayed ones too? This cannot be undone.', 'background-worker' ), name ), onYes: () => purge( 0 ), onClose: () => setAsking( false ) } )
+			h( Act, { ...labelled( __( 'Purge', 'background-worker' ) ), isDestructive: true, disabled: queue.queued.number === queue.in_broker && ! queue.delayed.number, act: () => setAsking( true ) }, __( 'Purge', 'background-worker' ) ),
+			asking && h( Confirm, { title: __( 'Purge', 'background-worker' ), yes: __( 'Purge', 'background-worker' ), text: sprintf( /* translators: %s: a queue's name */ __( 'Delete all jobs that wait in %s, delayed ones too? This cannot be undone.', 'background-worker' ), name ) + ( queue.in_broker ? ' ' + __( 'Those in the queue server stay; “wpbg queues purge” deletes them, too.', 'background-worker' ) : '' ), onYes: () => purge( 0 ), onClose: () => setAsking( false ) } )
 		);
 	}
 
@@ -40,10 +40,16 @@
 		return queue[ status ].number ? h( 'a', { href: href( 'jobs', { queue: queue.queue, status } ) }, counted( queue[ status ] ) ) : '0';
 	}
 
+	/** What waits; of what is in the broker there is no list yet. */
+	function queued( queue ) {
+		return h( Fragment, null, queue.queued.number > queue.in_broker ? link( queue, 'queued' ) : counted( queue.queued ),
+			queue.in_broker > 0 && h( 'div', { className: 'bgw-faint' }, sprintf( /* translators: %s: how many jobs */ __( '%s in the queue server', 'background-worker' ), bgw.number( queue.in_broker ) ) ) );
+	}
+
 	function columns( tell, refresh ) {
 		return [
 			{ key: 'queue', title: __( 'Queue', 'background-worker' ), main: true, className: 'bgw-wide', cell: ( queue ) => h( Fragment, null, h( 'a', { href: href( 'jobs', { queue: queue.queue } ) }, queue.queue ), queue.paused && h( Fragment, null, ' ', h( 'span', { className: 'bgw-status is-delayed' }, __( 'Paused', 'background-worker' ) ) ) ) },
-			{ key: 'queued', title: __( 'Queued', 'background-worker' ), className: 'bgw-number', cell: ( queue ) => link( queue, 'queued' ) },
+			{ key: 'queued', title: __( 'Queued', 'background-worker' ), className: 'bgw-number', cell: queued },
 			{ key: 'delayed', title: __( 'Delayed', 'background-worker' ), className: 'bgw-number', cell: ( queue ) => link( queue, 'delayed' ) },
 			{ key: 'running', title: __( 'Running', 'background-worker' ), className: 'bgw-number', cell: ( queue ) => h( Fragment, null, link( queue, 'running' ), ' ', h( 'span', { className: 'bgw-faint' }, sprintf( /* translators: %s: how many jobs the workers can run at a time */ __( 'of %s slots', 'background-worker' ), queue.slots ) ) ) },
 			{ key: 'failed', title: __( 'Failed', 'background-worker' ), className: 'bgw-number', cell: ( queue ) => link( queue, 'failed' ) },
