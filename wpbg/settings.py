@@ -15,6 +15,7 @@ from wpbg.site import Site
 DEFAULT_TIME_LIMIT = 300
 DEFAULT_IDLE = 1.0
 DEFAULT_RETENTION_DAYS = 7.0
+KNOWN_MS = 3_600_000
 
 
 @dataclass(frozen=True)
@@ -76,8 +77,10 @@ def log_file(site: Site) -> Path | None:
 
 
 def retention_ms(site: Site) -> int:
-    """How long finished jobs are kept."""
-    return round(_number(site, "ABW_RETENTION_DAYS", DEFAULT_RETENTION_DAYS) * 86_400_000)
+    """How long finished jobs are kept. With a broker at least an hour: what it delivers again is known by its row."""
+    asked = round(_number(site, "ABW_RETENTION_DAYS", DEFAULT_RETENTION_DAYS) * 86_400_000)
+    has_broker = (site.lane or {}).get("backend", "database") != "database"
+    return max(asked, KNOWN_MS) if has_broker else asked
 
 
 def _number(site: Site, constant: str, default: float) -> float:

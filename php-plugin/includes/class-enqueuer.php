@@ -71,7 +71,7 @@ final class Enqueuer {
 			}
 			$queue   = Job_Options::queue( $queue );
 			$options = new Job_Options( $options, $queue );
-			Schema::ensure();
+			self::ensure_tables();
 			$chunk = array();
 			$bytes = 0;
 			$stop  = null;
@@ -167,7 +167,7 @@ final class Enqueuer {
 			$queue  = Job_Options::queue( $queue );
 			$job    = $make( $queue, new Job_Options( $options, $queue ) );
 			$is_new = true;
-			Schema::ensure();
+			self::ensure_tables();
 			if ( null === $job->options->unique ) {
 				$ids = array();
 				Intake::add( array( $job ), $ids );
@@ -189,6 +189,22 @@ final class Enqueuer {
 			do_action( 'background_worker_job_added', $id, $job, $queue );
 		}
 		return $id;
+	}
+
+	/**
+	 * Brings the tables up to date after an update of the plugin.
+	 *
+	 * @throws Write_Failed When that fails, and the job could go nowhere else.
+	 */
+	private static function ensure_tables() {
+		try {
+			Schema::ensure();
+		} catch ( Write_Failed $failed ) {
+			if ( 'database' === Lane::backend() ) {
+				throw $failed;
+			}
+			// The broker may take the job; where it does not, the table says itself what is wrong.
+		}
 	}
 
 	/**

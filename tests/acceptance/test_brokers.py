@@ -167,13 +167,16 @@ def test_broker_away_and_back_while_a_worker_waits(fast: Fast) -> None:
     assert worker.wait() == 0
 
 
-def test_what_was_delivered_twice_runs_once(fast: Fast) -> None:
-    """As after a crash between writing the row and acknowledging."""
+@pytest.mark.parametrize("days", [None, 0], ids=["kept", "not kept"])
+def test_what_was_delivered_twice_runs_once(fast: Fast, days: int | None) -> None:
+    """As after a crash between writing the row and acknowledging; also where finished jobs are not kept."""
+    fast.site.configure(ABW_RETENTION_DAYS=days)
     body = fast.seal().sign(_fields(fast, "record_run", 5))
     fast.put(body)
     _work(fast)
     fast.put(body)
     _work(fast)
+    fast.site.configure(ABW_RETENTION_DAYS=None)
     assert _ran(fast) == [5]
 
 

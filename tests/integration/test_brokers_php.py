@@ -255,6 +255,23 @@ def test_a_server_that_takes_no_more_jobs(broker_site: Site) -> None:
         _clean(site, ABW_BACKEND=None, ABW_BEANSTALKD=None)
 
 
+def test_a_database_that_is_lost_in_the_middle_of_a_request_does_not_keep_jobs_from_the_broker(
+    on_beanstalkd: Site, beanstalkd: Beanstalkd
+) -> None:
+    ids, tube = answer(
+        on_beanstalkd,
+        f"""$tube = {TUBE}; $ids = array( add_async_job( {JOB} ) );
+        wp_cache_flush(); add_filter( 'query', '__return_empty_string' ); $wpdb->suppress_errors();
+        $ids[] = add_async_job( {JOB} ); $ids = array_merge( $ids, add_async_jobs( array( {JOB}, {JOB} ) ) );
+        $refused = add_async_job( {JOB}, 'default', array( 'delay' => 60 ) );
+        remove_all_filters( 'query' );
+        $answer = array( array_merge( $ids, array( is_wp_error( $refused ) ) ), $tube )""",
+    )
+    assert ids.pop() is True, "what only the table takes is refused"
+    assert [f"-b{job.id}" for job in beanstalkd.take_all(tube)] == [job[32:] for job in ids]
+    assert len(set(ids)) == 4
+
+
 def test_bulk_is_pipelined_and_keeps_its_order(on_beanstalkd: Site, beanstalkd: Beanstalkd) -> None:
     ids, tube, key = answer(
         on_beanstalkd,

@@ -10,6 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wpbg.queues.envelope import PREFIX, BadEnvelope, Forged, Seal, scalars
+from wpbg.queues.gearman import Handle, identity_of
+from wpbg.queues.minions import from_minions
 
 SEAL = Seal(b"k" * 32)
 FIELDS: dict[str, Any] = {
@@ -87,3 +89,31 @@ def test_another_sites_key_fits_nothing() -> None:
 
 def test_the_key_is_not_shown() -> None:
     assert "k" * 8 not in repr(SEAL)
+
+
+@pytest.mark.parametrize("number", [b"NaN", b"-Infinity", b"1e999", b"[1, -1e999]"])
+def test_numbers_that_no_float_holds_are_refused(number: bytes) -> None:
+    """What would be written for them, PHP could not read."""
+    with pytest.raises(BadEnvelope):
+        from_minions(b'{"hook":"foo","args":%s}' % number, "default", "0" * 32)
+
+
+def test_a_blog_may_be_told_as_text() -> None:
+    assert from_minions(b'{"hook":"foo","blog_id":"2"}', "default", "0" * 32).blog_id == 2
+    with pytest.raises(BadEnvelope):
+        from_minions(b'{"hook":"foo","blog_id":"two"}', "default", "0" * 32)
+
+
+def test_a_workload_is_known_again_by_what_its_sender_cannot_have_meant_twice() -> None:
+    def known(unique: bytes, name: bytes = b"H:host:1", server: str = "a:1") -> str:
+        return identity_of(Handle(server, "default", ":WP_Async_Task", name, unique))
+
+    random = b"6ba7b810-9dad-11d1-80b4-00c04fd430c8"
+    assert known(random) == known(random, b"H:host:7"), "a server that kept it gives it another handle"
+    assert known(random) != known(random.replace(b"6", b"7"))
+    # A key that somebody chose comes again, and handles begin at 1 with each start of the server.
+    assert known(b"report") == known(b"report")
+    assert known(b"report") != known(b"report", b"H:host:2")
+    assert known(b"report") != known(b"report", server="b:1")
+    assert known(b"") != known(b"")
+    assert known(b"0" * 32) == "0" * 32

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import phpserialize
@@ -16,8 +17,10 @@ def from_minions(workload: bytes, queue: str, identity: str) -> Envelope:
     It carries no signature, so nothing of it is ever unserialized: what PHP reads is made here, of JSON.
     """
     try:
-        told = json.loads(workload)
+        told = json.loads(workload, parse_constant=_refuse)
         hook, blog = told["hook"], told.get("blog_id") or 0
+        if isinstance(blog, str) and blog.isascii() and blog.isdigit():
+            blog = int(blog)
         if not isinstance(hook, str) or not hook or not isinstance(blog, int):
             raise TypeError("hook or blog_id")
         job = phpserialize.phpobject("stdClass", {"hook": hook, "user_data": _plain(told.get("args"))})
@@ -39,6 +42,11 @@ def from_minions(workload: bytes, queue: str, identity: str) -> Envelope:
     )
 
 
+def _refuse(word: str) -> Any:
+    """NaN and Infinity, which are no JSON."""
+    raise ValueError(f"{word} is no JSON")
+
+
 def _plain(value: Any) -> Any:
     """JSON as json_decode( …, true ) gives it: numbers beyond PHP's integers become floats."""
     if isinstance(value, dict):
@@ -47,6 +55,8 @@ def _plain(value: Any) -> Any:
         return [_plain(item) for item in value]
     if isinstance(value, int) and not isinstance(value, bool) and not -(2**63) <= value < 2**63:
         return float(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("a number is beyond what a float holds")
     return value
 
 
