@@ -120,8 +120,8 @@ def functions_switched_off(site: Site) -> dict[str, object]:
     return {"args": ["--wp", f"{php} -d disable_functions=pcntl_fork {phar}"]}
 
 
-def extension_missing(site: Site) -> dict[str, object]:
-    """The same PHP without the file that loads mbstring."""
+def without_extension(name: str, site: Site) -> dict[str, object]:
+    """The same PHP without the file that loads it."""
     scanned = subprocess.run(
         [site.wp_argv[0], "-r", "echo PHP_CONFIG_FILE_SCAN_DIR;"], capture_output=True, text=True, check=True
     ).stdout
@@ -129,12 +129,36 @@ def extension_missing(site: Site) -> dict[str, object]:
     folder.mkdir()
     found = False
     for file in Path(scanned).glob("*.ini"):
-        found = found or "mbstring" in file.name
-        if "mbstring" not in file.name:
+        found = found or name in file.name
+        if name not in file.name:
             (folder / file.name).symlink_to(file)
     if not found:
-        pytest.skip("this PHP has mbstring built in")
+        pytest.skip(f"this PHP has {name} built in, or not at all")
     return {"env": {"PHP_INI_SCAN_DIR": str(folder)}}
+
+
+def extension_missing(site: Site) -> dict[str, object]:
+    return without_extension("mbstring", site)
+
+
+def no_gearman_in_php(site: Site) -> dict[str, object]:
+    site.configure(ABW_BACKEND="gearman")
+    return without_extension("gearman", site)
+
+
+def old_php(site: Site) -> dict[str, object]:
+    """A WP-CLI whose PHP says that it is an older one."""
+    program = site.bin / "wp-old"
+    program.write_text(f'#!/bin/sh\n{site.wp_bin} "$@" | sed \'s/"php":"[^"]*"/"php":"7.3.33"/\'\n')
+    program.chmod(0o755)
+    return {"args": ["--wp", str(program)]}
+
+
+def old_wordpress(site: Site) -> None:
+    file = site.path / "wp-includes/version.php"
+    text = file.read_text()
+    file.unlink()  # It is other sites' as well.
+    file.write_text(f"{text}\n$wp_version = '6.0.9';\n")
 
 
 def database_down(site: Site) -> None:
@@ -247,6 +271,10 @@ TABLE = [
     Fault("no wp-config.php", "WordPress", "has no wp-config.php", "wp config create", no_config),
     Fault("WP-CLI is not installed", "WP-CLI", "'no-such-program' is not a program", "wpbg doctor --wp ", no_wp_cli),
     Fault("PHP is not installed", "WP-CLI", "PHP is not", "apt-get install php-cli", no_php),
+    Fault("PHP is too old", "PHP", "is PHP 7.3.33; 7.4 or newer is needed", 'wpbg doctor --wp "/path/to/php', old_php),
+    Fault("WordPress is too old", "WordPress", "6.0.9 is too old", "wp core update", old_wordpress),
+    Fault("PHP has no gearman", "Broker", "gearman extension is missing", "apt-get install php-gearman",
+          no_gearman_in_php),
     Fault("a PHP extension is missing", "PHP extensions", "mbstring missing", "apt-get install php-mbstring",
           extension_missing),
     Fault("php.ini switches functions off", "PHP extensions", "disable_functions switches off pcntl_fork", "--ini",
