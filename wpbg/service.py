@@ -37,6 +37,8 @@ class Service:
     metrics: tuple[str, int] | None = None
     made_by: tuple[str, ...] = ()
     """The command line that prints the file."""
+    search: str = ""
+    """A PATH, where the managers' own would not find the PHP that the site has been set up with."""
 
     @property
     def patience(self) -> int:
@@ -80,11 +82,25 @@ def program() -> list[str]:
     return [sys.executable, "-m", "wpbg"]
 
 
+MANAGERS_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""Where systemd looks for programs, and Debian's supervisord as well."""
+
+
+def search_path(php: str | None) -> str:
+    """What PATH has to be for a service so that `php` is the one that it is here; empty where it is anyway."""
+    theirs = shutil.which("php", path=MANAGERS_PATH)
+    if php is None or (theirs and os.path.realpath(theirs) == os.path.realpath(php)):
+        return ""
+    return f"{Path(php).parent}:{MANAGERS_PATH}"
+
+
 def render(kind: str, service: Service) -> str:
     """The whole file. Raises `UsageError` where something cannot be written into one."""
-    for word in (*service.command, str(service.folder), service.name):
+    for word in (*service.command, str(service.folder), service.name, service.search):
         if not word.isprintable():
             raise UsageError(f"{word!r} has characters that no configuration file can hold.")
+    if set(service.search) & set('"\\'):
+        raise UsageError(f"PHP is in {service.search.partition(':')[0]!r}, which no service's PATH can hold.")
     return _systemd(service) if kind == "systemd" else _supervisord(service)
 
 
@@ -118,13 +134,14 @@ def _supervisord(service: Service) -> str:
         raise UsageError(f"supervisord needs a user's name, and {name[1:]} has none here: say one with --user.")
     log = f"/var/log/supervisor/{service.name}_%(process_num)d.log"
     argv = service.argv("\0")
+    path = f',PATH="{_plain(service.search)}"' if service.search else ""
     values = {
         "command": _plain(shlex.join(argv)).replace("\0", "%(process_num)d"),
         "numprocs": str(service.processes),
         "numprocs_start": str(service.first),
         "directory": _plain(str(service.folder)),
         "user": name,
-        "environment": f'HOME="{_plain(home(service.user))}",USER="{name}"',
+        "environment": f'HOME="{_plain(home(service.user))}",USER="{name}"{path}',
         "stopwaitsecs": str(service.patience),
         "stdout_logfile": log,
     }
@@ -159,6 +176,8 @@ def _systemd(service: Service) -> str:
         "ExecStart": " ".join(_word(word) for word in argv).replace("\0", "%i"),
         "TimeoutStopSec": str(service.patience),
     }
+    if service.search:
+        values["WorkingDirectory"] += f'\nEnvironment="PATH={_percent(service.search)}"'
     text = fill(bundled("systemd"), values)
     text = _first_lines(text, "systemd", service, f"/etc/systemd/system/{service.name}@.service")
     last = service.first + service.processes - 1

@@ -166,3 +166,23 @@ def test_root_is_refused_on_somebody_elses_site(sites: Sites) -> None:
     done = site.wp("background-worker", "run", "--allow-root", env={"WP_CLI_ALLOW_ROOT": ""}, check=False)
     assert done.returncode == 0, "root who told WP-CLI need not tell again"
     sites.close(site)
+
+
+def test_the_php_of_the_set_up_is_the_php_of_the_service(sqlite71: Site, tmp_path: Path) -> None:
+    """One that systemd and supervisord would not find, or would find another in the place of."""
+    folder = sqlite71.folder / "php 100%"
+    folder.mkdir()
+    php = folder / "php"
+    php.write_text(f'#!/bin/sh\nexec {sqlite71.wp_argv[0]} "$@"\n')
+    php.chmod(0o755)
+    for kind in ("systemd", "supervisord"):
+        assert "PATH=" not in printed(sqlite71, kind), "where the usual one is used"
+        done = sqlite71.wpbg("service", kind, env={"PATH": f"{folder}:{sqlite71.env['PATH']}"}, check=True)
+        there = str(folder).replace("%", "%%")
+        if kind == "systemd":
+            assert f'Environment="PATH={there}:/usr/local/sbin:' in done.stdout
+            assert verify(done.stdout, tmp_path) == ""
+        else:
+            parsed = configparser.RawConfigParser()
+            parsed.read_string(done.stdout)
+            assert f',PATH="{there}:/usr/local/sbin:' in parsed["program:wpbg-site.test"]["environment"]

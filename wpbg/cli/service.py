@@ -11,7 +11,7 @@ import click
 
 from wpbg.cli.options import Target, concurrency_option, grace_option, mode_type, queue_option, site_options
 from wpbg.errors import UsageError
-from wpbg.service import Service, listen_words, program, render, service_name
+from wpbg.service import Service, listen_words, program, render, search_path, service_name
 from wpbg.settings import check_queue
 from wpbg.webuser import web_user
 
@@ -76,6 +76,7 @@ def service(
                 grace=grace,
                 metrics=first_address(metrics, processes) if metrics else None,
                 made_by=typed(wp.cwd),
+                search=search_path(shutil.which("php")),
             ),
         ),
         nl=False,
