@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -67,6 +68,32 @@ def test_a_site_that_breaks_is_told_of_once_and_without_markup(served: Served, s
         expect(notice).not_to_contain_text("<")
     finally:
         fault.unlink()
+    expect(notice).to_have_count(0)
+
+
+def test_a_site_that_takes_long_is_told_of_and_what_was_there_stays(
+    served: Served, screen: Screen, tmp_path: Path
+) -> None:
+    job = served.site.enqueue("says", "x")
+    page = screen("jobs")
+    expect(page.get_by_role("link", name=job, exact=True)).to_be_visible()
+    page.evaluate("window.backgroundWorker.patience = 300")
+    hold = tmp_path / "hold"
+    hold.touch()
+    slow = served.site.mu_plugin(
+        "slow",
+        f"add_filter( 'rest_pre_dispatch', function ( $result ) {{"
+        f" for ( $n = 0; $n < 600 && file_exists( '{hold}' ); $n++ ) {{ usleep( 50000 ); clearstatcache(); }}"
+        " return $result; } );",
+    )
+    try:
+        notice = page.locator("#background-jobs .components-notice")
+        expect(notice).to_contain_text("The site takes long to answer")
+        expect(page.get_by_role("link", name=job, exact=True)).to_be_visible()
+    finally:
+        page.evaluate("window.backgroundWorker.patience = 10000")
+        slow.unlink()
+        hold.unlink()
     expect(notice).to_have_count(0)
 
 

@@ -37,7 +37,7 @@
 
 	/** Whether asking again may help: not when the question itself was refused. */
 	function mayPass( error ) {
-		return ! ( error.data && error.data.status >= 400 && error.data.status < 500 ) || isLoggedOut( error );
+		return error.code !== 'background_worker_late' && ! ( error.data && error.data.status >= 400 && error.data.status < 500 ) || isLoggedOut( error );
 	}
 
 	/**
@@ -52,8 +52,11 @@
 			let stopped = false;
 			let asked = 0;
 			let control = null;
+			let late = null;
+			const fail = ( error ) => setState( ( last ) => ( { path, data: last.path === path ? last.data : null, error } ) );
 			const ask = () => {
 				clearTimeout( timer );
+				clearTimeout( late );
 				if ( document.hidden && asked > 0 ) {
 					return;
 				}
@@ -62,16 +65,19 @@
 					control.abort();
 				}
 				control = new AbortController();
+				late = setTimeout( () => fail( { code: 'background_worker_late', message: __( 'The site takes long to answer; what is shown may be old.', 'background-worker' ) } ), window.backgroundWorker.patience );
 				api( 'GET', path, undefined, control.signal ).then(
 					( data ) => {
 						if ( ! stopped && mine === asked ) {
+							clearTimeout( late );
 							setState( { path, data, error: null } );
 							timer = setTimeout( ask, every );
 						}
 					},
 					( error ) => {
 						if ( ! stopped && mine === asked ) {
-							setState( ( last ) => ( { path, data: last.path === path ? last.data : null, error } ) );
+							clearTimeout( late );
+							fail( error );
 							timer = setTimeout( ask, Math.max( every, 3000 ) );
 						}
 					}
@@ -84,6 +90,7 @@
 			return () => {
 				stopped = true;
 				clearTimeout( timer );
+				clearTimeout( late );
 				document.removeEventListener( 'visibilitychange', seen );
 				if ( control ) {
 					control.abort();
@@ -190,5 +197,6 @@
 	window.backgroundWorker = {
 		h: wp.element.createElement, api, why, isLoggedOut, mayPass, usePoll, useRoute, href, path, number, counted, span, ago, say,
 		LABELS, STATUSES: Object.keys( LABELS ), __, _n, sprintf, screens: Object.create( null ),
+		patience: 10000, // Milliseconds until a question that was not answered is told of.
 	};
 } )( window.wp );
