@@ -37,6 +37,8 @@ umount -R /sys/fs/cgroup 2>/dev/null || true
 mount -t cgroup2 none /sys/fs/cgroup
 mount -t tmpfs tmpfs /run
 mkdir -p /run/systemd
+mount --rbind /etc /etc
+mount -o remount,bind,ro /etc
 mount --bind "$1" {UNITS}
 shift
 exec {PROGRAM} --system --unit=idle.target --log-target=console
