@@ -114,7 +114,8 @@ def test_a_queue_is_paused_resumed_and_purged(served: Served, screen: Screen) ->
     site.enqueue("says", "x", delay=3600)
     page.get_by_role("button", name="Purge default").click()
     page.get_by_role("dialog").get_by_role("button", name="Purge").click()
-    expect(page.get_by_text("1 waiting jobs of default deleted.").first).to_be_visible()
+    expect(page.get_by_text("1 waiting job of default deleted.").first).to_be_visible()
+    expect(page.get_by_role("heading", name="Queues", exact=True)).to_be_focused()
     assert site.query(f"SELECT id FROM {site.jobs} WHERE status = 'delayed'") == []
 
 

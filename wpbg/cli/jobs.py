@@ -117,10 +117,13 @@ def when(job: Row, now_ms: int) -> str:
 
 
 def detail(job: Row) -> str:
-    """What else there is to say in a few words: the error, the progress, how long it took."""
+    """What else there is to say in a few words: the error, the progress, how long it took.
+
+    Of an error what it says comes first: in 80 columns the name of its class would leave no room for that.
+    """
     error, progress = job["error"], job["progress"]
     if error and job["status"] != "completed":
-        return f"{error['class']}: {error['message']}"
+        return f"{error['message']} ({error['class']})" if error["message"] else str(error["class"])
     if progress and job["status"] == "running":
         return progress_text(progress)
     return (

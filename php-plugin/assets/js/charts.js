@@ -17,7 +17,7 @@
 			return 4;
 		}
 		const power = Math.pow( 10, Math.floor( Math.log10( most ) ) );
-		return [ 1, 2, 4, 5, 8, 10 ].map( ( step ) => step * power ).find( ( step ) => step >= most );
+		return [ 1, 2, 4, 6, 8, 10 ].map( ( step ) => step * power ).find( ( step ) => step >= most );
 	}
 
 	/**
@@ -46,7 +46,7 @@
 		return h(
 			'figure',
 			{ className: 'bgw-chart' },
-			h( 'figcaption', null, h( 'strong', null, title ), ' ', h( 'span', { className: 'bgw-legend' }, series.map( ( one ) => h( 'span', { key: one.key }, h( 'i', { className: one.className, 'aria-hidden': true } ), one.label ) ) ) ),
+			h( 'figcaption', null, h( 'strong', null, title ), ' ', h( 'span', { className: 'bgw-legend' }, series.map( ( one ) => h( 'span', { key: one.key }, h( 'i', { className: one.className, 'aria-hidden': true } ), one.label, ' ' ) ) ) ),
 			h(
 				'svg',
 				{ viewBox: '0 0 ' + WIDTH + ' ' + HEIGHT, role: 'img', 'aria-label': title + ': ' + summary },

@@ -96,6 +96,17 @@
 
 	/** Asks before something that cannot be undone. */
 	function Confirm( { title, text, yes, onYes, onClose } ) {
+		const done = useRef( false );
+		// What was clicked may be gone then: the focus goes to where the screen begins, not to nowhere.
+		useEffect( () => () => {
+			if ( done.current ) {
+				setTimeout( () => document.querySelector( '.bgw-heading' ).focus() );
+			}
+		}, [] );
+		const finish = () => {
+			done.current = true;
+			onClose();
+		};
 		return h(
 			Modal,
 			{ title, onRequestClose: onClose, className: 'bgw-modal' },
@@ -103,7 +114,7 @@
 			h(
 				'div',
 				{ className: 'bgw-buttons' },
-				h( Act, { variant: 'primary', isDestructive: true, act: () => onYes().then( onClose, onClose ) }, yes ),
+				h( Act, { variant: 'primary', isDestructive: true, act: () => onYes().then( finish, finish ) }, yes ),
 				h( Button, { variant: 'tertiary', onClick: onClose }, __( 'Keep', 'background-worker' ) )
 			)
 		);

@@ -4,7 +4,7 @@
 ( function ( wp, bgw ) {
 	'use strict';
 
-	const { h, api, __, sprintf, usePoll, href, counted, span, Heading, Trouble, Table, Act, Confirm, useMessage } = bgw;
+	const { h, api, __, _n, sprintf, usePoll, href, counted, span, Heading, Trouble, Table, Act, Confirm, useMessage } = bgw;
 	const { Fragment, useState } = wp.element;
 
 	function Actions( { queue, tell, refresh } ) {
@@ -21,7 +21,7 @@
 				if ( answer.more ) {
 					return purge( deleted );
 				}
-				tell( 'success', sprintf( /* translators: 1: how many jobs, 2: a queue's name */ __( '%1$s waiting jobs of %2$s deleted.', 'background-worker' ), bgw.number( deleted ), name ) );
+				tell( 'success', sprintf( /* translators: 1: how many jobs, 2: a queue's name */ _n( '%1$s waiting job of %2$s deleted.', '%1$s waiting jobs of %2$s deleted.', deleted, 'background-worker' ), bgw.number( deleted ), name ) );
 				refresh();
 			},
 			( error ) => tell( 'error', bgw.why( error ) )

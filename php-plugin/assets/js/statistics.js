@@ -4,7 +4,7 @@
 ( function ( wp, bgw ) {
 	'use strict';
 
-	const { h, __, sprintf, usePoll, span, number, Bars, Lengths, Trouble } = bgw;
+	const { h, __, _n, sprintf, usePoll, span, number, Bars, Lengths, Trouble } = bgw;
 	const { Fragment, useState } = wp.element;
 
 	const DONE = [
@@ -36,7 +36,7 @@
 				h( Bars, { title: __( 'Waiting time', 'background-worker' ), points: data.points, series: WAITED, say: span, summary: most ? sprintf( /* translators: %s: a time span */ __( 'The longest wait was %s', 'background-worker' ), span( most ) ) : __( 'No job has begun in this time', 'background-worker' ) } ),
 				h( Lengths, {
 					title: __( 'Run time by callback, last day', 'background-worker' ), empty: __( 'No job has run in the last day.', 'background-worker' ),
-					rows: data.run_times.slice( 0, 8 ).map( ( one ) => ( { name: one.callback, value: one.p95_ms, text: sprintf( /* translators: 1, 2: time spans, 3: a number */ __( 'p50 %1$s · p95 %2$s · %3$s runs', 'background-worker' ), span( one.p50_ms ), span( one.p95_ms ), number( one.runs ) ) } ) ),
+					rows: data.run_times.slice( 0, 8 ).map( ( one ) => ( { name: one.callback, value: one.p95_ms, text: sprintf( /* translators: 1, 2: time spans, 3: a number */ _n( 'p50 %1$s · p95 %2$s · %3$s run', 'p50 %1$s · p95 %2$s · %3$s runs', one.runs, 'background-worker' ), span( one.p50_ms ), span( one.p95_ms ), number( one.runs ) ) } ) ),
 				} )
 			), children )
 		);
