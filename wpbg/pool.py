@@ -98,6 +98,11 @@ class Pool:
             return "the worker is starting"
         return "" if self._reached else "the database cannot be reached"
 
+    @property
+    def database_lost(self) -> bool:
+        """Whether the server did not answer when it was asked last."""
+        return self._reached is False
+
     def _slot_name(self, number: int) -> str:
         return self.options.name if self.options.concurrency == 1 else f"{self.options.name}/{number + 1}"
 

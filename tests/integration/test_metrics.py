@@ -149,8 +149,8 @@ def test_a_database_that_hangs_keeps_no_scrape_waiting(sites: Sites, private_mar
     assert private_mariadb.process is not None
     private_mariadb.process.send_signal(signal.SIGSTOP)
     try:
-        # What was asked before it hung serves for some seconds.
-        wait_for(lambda: "\nwpbg_database_up 0.0\n" in get(f"{url}/metrics", timeout=10)[1], 30, "it is told of")
+        # What was asked before it hung serves for a while.
+        wait_for(lambda: "\nwpbg_database_up 0.0\n" in get(f"{url}/metrics", timeout=10)[1], 90, "it is told of")
         assert "\nwpbg_slots 1.0\n" in get(f"{url}/metrics", timeout=10)[1]
     finally:
         private_mariadb.process.send_signal(signal.SIGCONT)

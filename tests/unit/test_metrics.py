@@ -6,7 +6,9 @@ import json
 import re
 import subprocess
 import sys
-from typing import Any
+import threading
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -17,7 +19,7 @@ from wpbg.job import Job, Lease, Outcome
 from wpbg.lifetimes import REASONS, recycle_reason
 from wpbg.metrics import Instruments, MeteredQueue, listen_address
 from wpbg.metrics.reference import families
-from wpbg.metrics.site_view import MOST, OTHERS, summed_up
+from wpbg.metrics.site_view import MOST, OTHERS, SiteView, summed_up
 
 SUFFIXES = ("_total", "_bucket", "_count", "_sum", "_info")
 
@@ -171,3 +173,42 @@ def test_a_queue_for_every_user_does_not_make_a_series_for_every_user() -> None:
     assert sum(row["queued"] for row in kept) == sum(row["queued"] for row in many)
     assert kept[-1]["queue"] == OTHERS
     assert kept[-1]["oldest_queued_seconds"] == 2901
+
+
+class SlowLedger:
+    """Its first answer comes at once, the next when it is let."""
+
+    def __init__(self) -> None:
+        self.may, self.asked = threading.Event(), 0
+
+    def queues(self) -> list[dict[str, Any]]:
+        self.asked += 1
+        if self.asked > 1:
+            self.may.wait(60)
+        return [queue("mail", self.asked)]
+
+    def close(self) -> None: ...
+
+
+def test_counting_that_takes_long_is_no_outage_and_one_that_hangs_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    about = SimpleNamespace(mode="fork", name="w", queues=("mail",))
+    pool = SimpleNamespace(options=about, slots=[], stopping=False, database_lost=False)
+    ledger = SlowLedger()
+    view = SiteView(cast(Any, pool), cast(Any, ledger))
+
+    def told() -> tuple[float, list[float]]:
+        found = {metric.name: [sample.value for sample in metric.samples] for metric in view.collect()}
+        return found["wpbg_database_up"][0], found["wpbg_queue_jobs"][:1]
+
+    monkeypatch.setattr("wpbg.metrics.site_view.PATIENCE", 0.01)
+    monkeypatch.setattr("wpbg.metrics.site_view.KEPT", -1.0)
+    while told() != (1, [1]):
+        assert ledger.asked < 2
+    told()
+    assert told() == (1, [1]), "it is being asked; what it said last is told again"
+    assert ledger.asked == 2, "once at a time"
+    monkeypatch.setattr("wpbg.metrics.site_view.HANGS", -1.0)
+    assert told() == (0, [])
+    ledger.may.set()
+    monkeypatch.setattr("wpbg.metrics.site_view.PATIENCE", 60.0)
+    assert told()[0] == 1

@@ -22,6 +22,10 @@ PATIENCE = 3.0
 """Seconds that a scrape waits for the database. Prometheus gives it ten in all, and a worker without a database is just
 when somebody needs the rest."""
 
+HANGS = 30.0
+"""Seconds after which a database that has not answered is taken for gone. Until then what it said last is told again:
+on a busy machine, counting may take longer than a scrape waits."""
+
 MOST = 100
 """Queues that are told of one by one: each has six series, and a site may have a queue for every user."""
 
@@ -54,8 +58,10 @@ class SiteView(Collector):
         self._pool, self._ledger = pool, ledger
         self._lock = threading.Lock()
         self._asking: threading.Thread | None = None
-        self._asked_at = float("-inf")
+        self._asking_since = 0.0
+        self._answered_at = float("-inf")
         self._queues: list[View] | None = None
+        """What it said last; None where it could not be reached."""
 
     def collect(self) -> Iterator[Metric]:
         options, slots = self._pool.options, self._pool.slots
@@ -64,28 +70,35 @@ class SiteView(Collector):
         yield _gauge("wpbg_slots", len(slots))
         yield _gauge("wpbg_slots_busy", sum(slot.running is not None for slot in slots))
         yield _gauge("wpbg_stopping", self._pool.stopping)
-        queues = self._ask()
-        yield _gauge("wpbg_database_up", queues is not None)
-        yield from _of_queues(summed_up(queues or [], options.queues))
+        queues, up = self._ask()
+        yield _gauge("wpbg_database_up", up)
+        yield from _of_queues(summed_up(queues, options.queues))
 
-    def _ask(self) -> list[View] | None:
-        """The queues; None while the database does not answer."""
+    def _ask(self) -> tuple[list[View], bool]:
+        """The queues, and whether the database is there. Never waits for long."""
         with self._lock:
             asking = self._asking
             if asking is None or not asking.is_alive():
-                if time.monotonic() - self._asked_at <= KEPT:
-                    return self._queues
+                if time.monotonic() - self._answered_at <= KEPT:
+                    return self._queues or [], self._queues is not None
+                self._asking_since = time.monotonic()
                 self._asking = asking = threading.Thread(target=self._count, name="metrics-queues", daemon=True)
                 asking.start()
         asking.join(PATIENCE)
-        return None if asking.is_alive() else self._queues
+        queues = self._queues
+        if not asking.is_alive():
+            return queues or [], queues is not None
+        if time.monotonic() - self._asking_since > HANGS:
+            return [], False
+        never_answered = self._answered_at == float("-inf")
+        return queues or [], queues is not None or (never_answered and not self._pool.database_lost)
 
     def _count(self) -> None:
         try:
             self._queues = self._ledger.queues()
         except WpbgError:
             self._queues = None
-        self._asked_at = time.monotonic()
+        self._answered_at = time.monotonic()
 
     def close(self) -> None:
         with self._lock:
