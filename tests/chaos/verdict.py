@@ -127,9 +127,11 @@ def judge(
     twice: Counter[str] = Counter()
     unexplained = []
     for n, runs in ran.items():
-        reasons = [reason(n, run, happened) for run in sorted(runs, key=lambda run: run.at)[:-1]]
-        twice.update(why for why in reasons if why)
-        if None in reasons:
+        # One of them is the one that counted; whom a fault struck may well have run it last.
+        reasons = [reason(n, run, happened) for run in sorted(runs, key=lambda run: run.at)]
+        found = [why for why in reasons if why]
+        twice.update(found[: len(runs) - 1])
+        if len(found) < len(runs) - 1:
             unexplained.append(n)
             log.append(f"unexplained: {n} {sorted(runs, key=lambda run: run.at)} in {happened}")
     return Result(

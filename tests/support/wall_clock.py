@@ -15,10 +15,13 @@ def library() -> Path | None:
     return next((file for file in files if file.exists()), None)
 
 
-_CUSTOM = """import threading, time
+_CUSTOM = """import os, threading, time
 time.sleep = lambda seconds: threading.Event().wait(seconds) and None
+os.environ.pop("FAKETIME_SHARED", None)
 """
 # libfaketime 0.9.10 gets an absolute clock_nanosleep() wrong, which is what Python's sleep is: it fails with EINVAL.
+# And it has a process and its children take one semaphore whenever they ask for the time: a child that is killed or
+# frozen in that moment would stop all of them. Without the variable, each has its own.
 
 
 class WallClock:
