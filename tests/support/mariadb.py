@@ -44,6 +44,7 @@ class MariaDB(Server):
                 require("mariadb-install-db", "mariadb-server"),
                 "--no-defaults",
                 f"--datadir={self.data}",
+                f"--tmpdir={self.folder}",  # See `start`.
                 "--auth-root-authentication-method=normal",
                 "--skip-test-db",
                 *self._as,

@@ -91,9 +91,11 @@ def _open_what_is_closed() -> None:
 
 
 def fail(message: str, code: int) -> None:
-    """One line on stderr, and the end."""
+    """One line on stderr, and the end. What it quotes, from a site or a server, may be anything."""
+    from wpbg.cli.text import clean
+
     with contextlib.suppress(OSError):
-        click.echo(f"wpbg: {' '.join(message.split())}", err=True)
+        click.echo(f"wpbg: {clean(message)}", err=True)
     sys.exit(code)
 
 

@@ -66,7 +66,7 @@ def show_attempt(attempt: Row, now_ms: int) -> None:
     ending = attempt["ending"]
     begun, ended = since_epoch(attempt["started_at"]), since_epoch(attempt["finished_at"])
     took = run_time(ended - begun) if begun is not None and ended is not None else ""
-    words = [f"Attempt {attempt['attempt']}: {ENDINGS.get(ending, ending)}"]
+    words = [f"Attempt {attempt['attempt']}: {ENDINGS.get(ending) or clean(ending)}"]
     words += [f"after {took}"] if took and ending != "running" else []
     words += [f"on {clean(attempt['worker'])}"] if attempt["worker"] else []
     words += [f"begun {moment(attempt['started_at'], now_ms)}"] if attempt["started_at"] else []
