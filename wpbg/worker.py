@@ -25,6 +25,9 @@ PROGRESS_EVERY = 0.5
 PATIENCE = 0.5
 """Seconds a job may run before what was claimed behind it goes back."""
 
+FRESH = 2 / 3
+"""The part of a lease that the answer to a claim may take. The rest lasts until the next heartbeat."""
+
 START_BACKOFF = 60.0
 """Seconds a slot waits at most while its PHP processes do not start."""
 
@@ -133,7 +136,8 @@ class Slot:
             try:
                 # "running" before asking: a slot that may be about to get a job is not an idle one.
                 self.state.state = "running"
-                leases = self._queue.reserve(limit, self.name)
+                asked = time.monotonic()
+                leases = self._fresh(self._queue.reserve(limit, self.name), asked)
                 if not leases:
                     self.state.state = "idle"
                 if said:
@@ -146,6 +150,16 @@ class Slot:
                 self._control.stopping.wait(pause)
                 pause = min(pause * 2, 5.0)
         self.state.state = "idle"
+        return []
+
+    def _fresh(self, leases: list[Lease], asked: float) -> list[Lease]:
+        """None of them where the answer took so long that somebody else may have the jobs by the time they would run:
+        nobody renews a lease that has not been heard of."""
+        if not leases or (time.monotonic() - asked) * 1000 < (leases[0].until_ms - leases[0].reserved_ms) * FRESH:
+            return leases
+        self._claimed.hold(leases)
+        self._claimed.hand_back()
+        self._recorder.flush(self._queue)
         return []
 
     def _work_through(self, leases: Sequence[Lease]) -> None:
