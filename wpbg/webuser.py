@@ -47,9 +47,15 @@ def refuse_root(folder: Path) -> None:
     uid = web_user(folder)
     if uid == 0:
         return
-    name = user_name(uid)
-    again = shlex.join(["sudo", "-u", name, "wpbg", *sys.argv[1:]])
-    raise SiteError(
-        f"You are root, and the site in {folder} belongs to {name}: its code would run with all rights, and what jobs "
-        f"write would be root's. Run `{again}`, or add --allow-root if you mean it."
-    )
+    raise RootRefused(folder, user_name(uid))
+
+
+class RootRefused(SiteError):
+    """Root was about to run somebody else's code. `again` is how it is run as that user."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        self.again = shlex.join(["sudo", "-u", name, "wpbg", *sys.argv[1:]])
+        super().__init__(
+            f"You are root, and the site in {folder} belongs to {name}: its code would run with all rights, and what "
+            f"jobs write would be root's. Run `{self.again}`, or add --allow-root if you mean it."
+        )

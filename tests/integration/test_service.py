@@ -150,13 +150,21 @@ def test_root_is_refused_on_somebody_elses_site(sites: Sites) -> None:
     uploads.mkdir(exist_ok=True)
     os.chown(uploads, 65534, 65534)
     name = pwd.getpwuid(65534).pw_name
+    ran = site.folder / "ran"
+    site.mu_plugin("ran", f"touch( '{ran}' );")
     for args in (("install",), ("run",), ("listen", "--stop-when-empty"), ("status",), ("service", "systemd")):
         done = site.wpbg(*args, env={"WP_CLI_ALLOW_ROOT": ""})
         assert (done.returncode, done.stdout) == (3, "")
         assert done.stderr.startswith(f"wpbg: You are root, and the site in {site.path} belongs to {name}:")
         assert f"Run `sudo -u {name} wpbg {args[0]} " in done.stderr
         assert done.stderr.count("\n") == 1
+    done = site.wpbg("doctor", env={"WP_CLI_ALLOW_ROOT": ""})
+    assert done.returncode == 3
+    assert f"FAIL  User: You are root, and the site in {site.path} belongs to {name}:" in done.stdout
+    assert f"next: sudo -u {name} wpbg doctor --path {site.path}\n" in done.stdout
+    assert not ran.exists(), "not even to look for faults"
     assert site.wpbg("run", "--allow-root", env={"WP_CLI_ALLOW_ROOT": ""}).returncode == 0
+    assert ran.exists()
     text = site.wpbg("service", "systemd", "--allow-root", check=True).stdout
     assert f"User={name}\n" in text
     first = next(line for line in text.splitlines() if " > /etc/systemd/system/" in line)

@@ -43,7 +43,7 @@ def doctor(target: Target, form: str) -> None:
     A line per check: OK, or what is wrong and the next command to type.
     """
     findings: list[Finding] = []
-    for found in examine(target.path, target.wp, target.url):
+    for found in examine(target.path, target.wp, target.url, target.mind_root):
         finding = replace(found, next=for_this_site(found.next, target))
         findings.append(finding)
         if form == "table":

@@ -31,9 +31,13 @@ class Target:
         """WP-CLI for the site. Raises `WordPressNotFound`, `WpCliNotFound`; `SiteError` for a root who did not say
         that it is meant."""
         wp = WpCli.find(self.wp, self.path, self.url)
+        self.mind_root(wp)
+        return wp
+
+    def mind_root(self, wp: WpCli) -> None:
+        """Raises `RootRefused` for a root who did not say that it is meant."""
         if not (self.allow_root or "--allow-root" in wp.words or os.environ.get("WP_CLI_ALLOW_ROOT")):
             refuse_root(wp.cwd)
-        return wp
 
     def site(self) -> Site:
         """The site, with the plugin ready. Raises a `SiteError` or `QueueUnreachable`."""
