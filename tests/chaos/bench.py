@@ -69,7 +69,9 @@ class Bench:
     def set_up(self) -> None:
         """Servers, site, table. What fails here is still taken down by `close`."""
         self._make_disk()
-        self.clock = WallClock(self.folder / "clock") if library() else None
+        if library():
+            self.clock = WallClock(self.folder / "clock")
+            self.stack.callback(self.clock.sweep)
         self.site = self._site()
         self._make_table()
 

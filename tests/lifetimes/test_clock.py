@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -35,10 +36,15 @@ function waits_for_the_clock( $began ) {
 """
 
 
+@pytest.fixture
+def clock(tmp_path: Path) -> Iterator[WallClock]:
+    yield WallClock(tmp_path / "clock")
+    WallClock.sweep()
+
+
 @pytest.mark.parametrize("seconds", [HOUR, -HOUR])
 @pytest.mark.parametrize("lifetime", LIFETIMES)
-def test_a_job_goes_on(maria71: Site, lifetime: str, seconds: int, tmp_path: Path) -> None:
-    clock = WallClock(tmp_path / "clock")
+def test_a_job_goes_on(maria71: Site, lifetime: str, seconds: int, clock: WallClock, tmp_path: Path) -> None:
     maria71.mu_plugin("long", LONG)
     with at_work(maria71, lifetime, env=clock.env) as work:
         job = put(maria71, "waits_for_the_clock", [str(tmp_path / "began")], max_attempts=1)[0]
@@ -53,8 +59,7 @@ def test_a_job_goes_on(maria71: Site, lifetime: str, seconds: int, tmp_path: Pat
 
 
 @pytest.mark.parametrize("lifetime", PERSISTENT)
-def test_new_code_is_noticed_after_the_clock_was_set_back(maria71: Site, lifetime: str, tmp_path: Path) -> None:
-    clock = WallClock(tmp_path / "clock")
+def test_new_code_is_noticed_after_the_clock_was_set_back(maria71: Site, lifetime: str, clock: WallClock) -> None:
     maria71.mu_plugin("code", "function version() { return 1; } function clock() { return time(); }")
     with at_work(maria71, lifetime, env=clock.env) as work:
         assert work.result("version") == 1

@@ -26,7 +26,7 @@ os.environ.pop("FAKETIME_SHARED", None)
 
 class WallClock:
     """`set` moves it for whatever runs with it, at once: also the times of files, as that sees them, but not what is
-    monotonic."""
+    monotonic. When all is over, `sweep`."""
 
     def __init__(self, folder: Path) -> None:
         found = library()
@@ -50,3 +50,10 @@ class WallClock:
         new = self._file.with_suffix(".new")
         new.write_text(f"{seconds:+d}\n")
         new.replace(self._file)
+
+    @staticmethod
+    def sweep() -> None:
+        """Removes what libfaketime left in shared memory for processes that were killed."""
+        for file in Path("/dev/shm").glob("*faketime_s[eh]m_*"):
+            if not Path("/proc", file.name.rpartition("_")[2]).exists():
+                file.unlink(missing_ok=True)
