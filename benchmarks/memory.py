@@ -78,6 +78,9 @@ def report(found: list[tuple[int, float]], options: argparse.Namespace) -> int:
         f"| {' | '.join(f'{each:.1f} MB' for each in medians)} | {growth:+.1%} | {max(m for _, m in found):.1f} MB |",
     ]
     show(lines, "memory" if options.save else None)
+    if not all(fifths):
+        print("The run was too short to be looked at in each fifth: take more --jobs.", file=sys.stderr)
+        return 1
     return 0 if growth <= FLAT else 1
 
 
