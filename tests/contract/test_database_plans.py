@@ -22,7 +22,7 @@ BY_ID = [
     *("claim_locked", "claim_guarded", "renew", "finish", "retry", "release", "cancel_running", "progress"),
     *("began", "rescue_held"),
     *("promote", "rescue", "prune", "retry_job", "retry_plain", "cancel_waiting", "request_cancel", "delete_job"),
-    "delete_ids",
+    *("delete_ids", "retry_outside"),
 ]
 BY_CLAIM_INDEX = ["claim_candidates", "claim_lock", "busy", "some_ids", "oldest"]
 BY_DUE_INDEX = ["due_delayed", "expired", "finished_before", "failed_plain"]
