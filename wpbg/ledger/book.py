@@ -187,9 +187,9 @@ class Ledger:
         `oldest_queued_seconds` is None where nothing waits in the table. `in_broker`: what `in_broker()` told before.
         """
         if in_broker is None:
-            in_broker = {}
+            in_broker, known = {}, sorted(self._queue_names())
             with contextlib.suppress(QueueUnreachable):
-                in_broker = self.in_broker()  # Before the table: what moves meanwhile is counted twice, not missed.
+                in_broker = self._in_broker(known)  # Before the table: what moves meanwhile is counted twice, not missed.
         now = self.now_ms()
         paused = {row["queue"]: bool(row["paused"]) for row in self.database.rows("queue_rows")}
         counts: dict[str, dict[str, int]] = {name: {} for name in self._queue_names()}
