@@ -189,7 +189,8 @@ class Ledger:
         if in_broker is None:
             in_broker, known = {}, sorted(self._queue_names())
             with contextlib.suppress(QueueUnreachable):
-                in_broker = self._in_broker(known)  # Before the table: what moves meanwhile is counted twice, not missed.
+                # Before the table: what moves meanwhile is counted twice, not missed.
+                in_broker = self._in_broker(known)
         now = self.now_ms()
         paused = {row["queue"]: bool(row["paused"]) for row in self.database.rows("queue_rows")}
         counts: dict[str, dict[str, int]] = {name: {} for name in self._queue_names()}
