@@ -89,9 +89,9 @@ class MariaDB(Server):
     def connect(
         self, database: str | None = None, *, root: bool = False
     ) -> pymysql.connections.Connection[pymysql.cursors.DictCursor]:
-        with socket.socket(socket.AF_UNIX) as probe:  # PyMySQL leaves its own open when nobody listens.
-            probe.connect(str(self.socket))
-        return pymysql.connect(
+        """Raises `OSError` where nobody listens, `pymysql.Error` where the server does not take it."""
+        connection = pymysql.connect(
+            defer_connect=True,
             unix_socket=str(self.socket),
             user="root" if root else self.user,
             password="" if root else self.password,
@@ -100,6 +100,14 @@ class MariaDB(Server):
             autocommit=True,
             cursorclass=pymysql.cursors.DictCursor,
         )
+        own = socket.socket(socket.AF_UNIX)  # PyMySQL leaves its own open when nobody listens.
+        try:
+            own.connect(str(self.socket))
+            connection.connect(own)
+        except BaseException:
+            own.close()
+            raise
+        return connection
 
     def execute(self, sql: str, parameters: Sequence[Any] = (), database: str | None = None) -> list[dict[str, Any]]:
         """One statement as root; the rows it gives."""
