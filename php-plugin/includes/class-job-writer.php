@@ -22,7 +22,17 @@ final class Job_Writer {
 	 */
 	const ALWAYS_FITS = 1000000;
 
-	const COLUMNS = 'queue, payload, status, priority, max_attempts, backoff, timeout, available_at, due_at, blog_id, batch, callback, unique_key, unique_hash, external_id';
+	const COLUMNS = 'queue, payload, status, priority, max_attempts, backoff, timeout, available_at, due_at, blog_id, batch, callback, unique_key, unique_hash, external_id, lease_token';
+
+	/**
+	 * How far back a row may be that the same statement wrote before: others add rows while WordPress connects anew.
+	 */
+	const TWINS_WITHIN = 50000;
+
+	/**
+	 * The lease tokens that a job has had by the time that somebody looks for its twin.
+	 */
+	const TAKEN_MEANWHILE = 1000;
 
 	/**
 	 * Writes jobs in one statement: all or none.
@@ -102,23 +112,68 @@ final class Job_Writer {
 	private static function write( $verb, array $jobs ) {
 		global $wpdb;
 		$now  = Database::now();
+		$mark = random_int( 1, 0x7fffffff );
 		$rows = array();
 		foreach ( $jobs as $job ) {
-			$rows[] = self::row( $job, $now );
+			$rows[] = self::row( $job, $now, $mark );
 		}
 		$sql = "{$verb} INTO " . Schema::jobs() . ' (' . self::COLUMNS . ') VALUES ' . implode( ',', $rows );
 		unset( $rows );
 		self::check_size( $sql );
+		$connection = self::connection();
 		for ( $try = 1; ; $try++ ) {
 			try {
 				$written = Database::run( $sql );
-				return $written ? self::ids( (int) $wpdb->insert_id, count( $jobs ) ) : array();
+				$ids     = $written ? self::ids( (int) $wpdb->insert_id, count( $jobs ) ) : array();
+				return $ids && self::connection() !== $connection ? self::written_once( $ids, $mark ) : $ids;
 			} catch ( Write_Failed $failed ) {
 				if ( $try >= self::TRIES || false === stripos( $failed->getMessage(), 'deadlock' ) ) {
 					throw $failed;
 				}
 			}
 		}
+	}
+
+	/**
+	 * What $wpdb is connected by.
+	 *
+	 * @return object|null
+	 */
+	private static function connection() {
+		global $wpdb;
+		return isset( $wpdb->dbh ) && is_object( $wpdb->dbh ) ? $wpdb->dbh : null;
+	}
+
+	/**
+	 * Takes back what was written twice. When the server went away, WordPress connects anew and says the statement
+	 * again; the server may have carried it out and gone before it could answer. (This is not asked of the unique
+	 * index of external ids: it would cost every job a random place in it.)
+	 *
+	 * @param string[] $ids  What the statement wrote at last.
+	 * @param int      $mark The first lease token of these rows, and of no others.
+	 * @return string[] The ids of the rows that are left, in order.
+	 */
+	private static function written_once( array $ids, $mark ) {
+		$jobs  = Schema::jobs();
+		$first = (int) $ids[0];
+		$list  = implode( ',', array_map( 'intval', $ids ) );
+		$range = 'BETWEEN ' . max( 1, $first - self::TWINS_WITHIN ) . ' AND ' . ( $first - 1 );
+		$marks = "BETWEEN {$mark} AND " . ( $mark + self::TAKEN_MEANWHILE );
+		try {
+			$twins = array_column( Database::rows( "SELECT id FROM {$jobs} WHERE id {$range} AND lease_token {$marks} ORDER BY id" ), 'id' );
+			if ( count( $twins ) !== count( $ids ) ) {
+				return $ids;
+			}
+			// Not what a worker has taken by now: it runs, and both are told of by their ids.
+			Database::run( "DELETE FROM {$jobs} WHERE id IN ({$list}) AND status IN ('queued', 'delayed') AND lease_token = {$mark}" );
+			$left = array_flip( array_column( Database::rows( "SELECT id FROM {$jobs} WHERE id IN ({$list})" ), 'id' ) );
+		} catch ( Write_Failed $failed ) {
+			return $ids; // The server went away once more. The jobs are written, perhaps twice.
+		}
+		foreach ( $ids as $number => $id ) {
+			$ids[ $number ] = isset( $left[ $id ] ) ? $id : (string) $twins[ $number ];
+		}
+		return $ids;
 	}
 
 	/**
@@ -137,11 +192,12 @@ final class Job_Writer {
 	/**
 	 * One row of values.
 	 *
-	 * @param New_Job $job The job.
-	 * @param string  $now SQL.
+	 * @param New_Job $job  The job.
+	 * @param string  $now  SQL.
+	 * @param int     $mark Its first lease token.
 	 * @return string
 	 */
-	private static function row( New_Job $job, $now ) {
+	private static function row( New_Job $job, $now, $mark ) {
 		$options = $job->options;
 		$status  = 'queued';
 		$at      = $now;
@@ -168,6 +224,7 @@ final class Job_Writer {
 			Database::literal( $options->unique ),
 			Database::literal( $job->unique_hash() ),
 			Database::literal( $job->external_id ),
+			$mark,
 		);
 		return '(' . implode( ',', $values ) . ')';
 	}

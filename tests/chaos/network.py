@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from contextlib import ExitStack
 
-from tests.chaos.cable import Cable
+from tests.support.cable import Cable
 
 
 class Network:

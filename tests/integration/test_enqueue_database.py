@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.integration.enqueuing import CALLBACKS, JOB, answer, count
+from tests.support.cable import Cable
 from tests.support.process import WorkerProcess
 from tests.support.site import Site
 
@@ -76,6 +79,43 @@ def test_a_lost_connection_is_made_anew(maria71: Site) -> None:
         $answer = add_async_job( {JOB} )""",
     )
     assert maria71.job(job)["status"] == "queued"
+
+
+class LosesAnAnswer(Cable):
+    """Once, what the server answers to the insertion of a job is lost with the connection."""
+
+    lost = 0
+    _asked = False
+
+    def _lets_pass(self, data: bytes, answers: bool) -> bool:
+        if not answers:
+            self._asked = b"INSERT INTO `wp_bg_jobs`" in data or b"INSERT INTO wp_bg_jobs" in data
+        elif self._asked and not self.lost:
+            self.lost += 1
+            return False
+        return True
+
+
+@pytest.mark.parametrize(
+    ("adding", "jobs"),
+    [(f"add_async_job( {JOB} )", 1), (f"add_async_jobs( array_fill( 0, 3, {JOB} ), 'q', array( 'delay' => 9 ) )", 3)],
+    ids=["one", "three"],
+)
+def test_a_job_whose_answer_was_lost_is_in_the_table_once(maria71: Site, adding: str, jobs: int) -> None:
+    """WordPress connects anew and says the statement again, which the server had carried out. A job just like it, of
+    another request, stays."""
+    maria71.mu_plugin("callbacks", CALLBACKS)
+    maria71.enqueue("a_callback", 1)
+    assert maria71.server is not None
+    cable = LosesAnAnswer((maria71.server.host, maria71.server.port))
+    try:
+        maria71.configure(DB_HOST=f"{cable.host}:{cable.port}")
+        ids = answer(maria71, f"$answer = (array) {adding}")
+    finally:
+        cable.close()
+    assert cable.lost == 1
+    assert [str(row["id"]) for row in maria71.query(f"SELECT id FROM {maria71.jobs} WHERE id > 1 ORDER BY id")] == ids
+    assert (len(ids), count(maria71)) == (jobs, 1 + jobs)
 
 
 def test_unique_means_one_unfinished_job_per_key_and_queue(enqueuing: Site) -> None:
