@@ -3,15 +3,25 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timezone
 from typing import Any, TextIO
 
 from wpbg.log_file import LogFile, reason
 
 Sink = Callable[[str, dict[str, Any]], None]
+Event = tuple[str, str, dict[str, Any]]
+"""Its name, the message and the facts."""
+
+PIECE = 4000
+"""Characters of lines that are written at once. Nearly all are ASCII."""
+
+PLAIN = re.compile(r"[!#-<>-~]+")
+"""ASCII that stands as one word; most values are."""
 
 LONGEST = 2000
 """Characters of a message on a text line."""
@@ -41,27 +51,39 @@ class Log:
 
     def event(self, event: str, message: str = "", /, **fields: Any) -> None:
         """One event. Fields that are None are left out."""
-        kept = {key: value for key, value in fields.items() if value is not None}
-        for sink in self.sinks:
-            sink(event, kept)
-        line = self._line(event, message, kept)
+        self.events([(event, message, fields)])
+
+    def events(self, many: Sequence[Event]) -> None:
+        """Several at once: their lines go out in one piece."""
+        lines = []
+        for event, message, fields in many:
+            kept = {key: value for key, value in fields.items() if value is not None}
+            for sink in self.sinks:
+                sink(event, kept)
+            lines.append(self._line(event, message, kept))
+        if not lines:
+            return
         with self._lock:
-            self._show(line)
+            for piece in _pieces(lines):
+                self._show(piece)
             if self._file is not None:
-                self._keep(self._file, line)
+                for line in lines:
+                    self._keep(self._file, line)
 
     def _line(self, event: str, message: str, fields: dict[str, Any]) -> str:
-        now = datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         if self._form == "json":
+            now = datetime.now(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
             return _json({"time": now, "event": event, **fields, **({"message": message} if message else {})})
         facts = " ".join(f"{key}={_word(value)}" for key, value in fields.items())
         said = one_line(message, LONGEST)
-        return " ".join(part for part in (now[:19] + "Z", event, facts) if part) + (f": {said}" if said else "")
+        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+        return " ".join(part for part in (now, event, facts) if part) + (f": {said}" if said else "")
 
     def _show(self, line: str) -> None:
         try:
             if self._write:
-                self._write(line)
+                for each in line.split("\n"):
+                    self._write(each)
             else:
                 self._stream.write(line + "\n")
                 self._stream.flush()
@@ -89,6 +111,18 @@ class Log:
             sink(event, {key: value for key, value in fields.items() if value is not None})
 
 
+def _pieces(lines: Sequence[str]) -> Iterator[str]:
+    """Lines in pieces that a pipe takes whole (PIPE_BUF), so that other writers' lines stay apart from them."""
+    piece = lines[0]
+    for line in lines[1:]:
+        if len(piece) + len(line) > PIECE:
+            yield piece
+            piece = line
+        else:
+            piece = f"{piece}\n{line}"
+    yield piece
+
+
 def _of(file: LogFile) -> dict[str, Any]:
     return {"file": str(file.path)}
 
@@ -96,6 +130,8 @@ def _of(file: LogFile) -> dict[str, Any]:
 def _word(value: Any) -> str:
     """A value as one word of a text line: nothing in it can break the line or the terminal."""
     text = str(value)
+    if PLAIN.fullmatch(text):
+        return text
     if text and all(char.isprintable() and char not in ' "=' for char in text):
         return text
     return _json(text)

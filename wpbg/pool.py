@@ -254,9 +254,9 @@ class Pool:
             for number, slot in enumerate(self.slots)
         ]
 
-    def _settled(self, item: Settlement) -> None:
-        self._books.statistics.note(item)
-        self.tally.note(item)
+    def _settled(self, items: Sequence[Settlement]) -> None:
+        self._books.statistics.note(items)
+        self.tally.note(items)
         most = self.options.max_jobs
         if most is not None and sum(slot.state.jobs_done for slot in self.slots) >= most:
             self.stop(f"--max-jobs {most} reached.")

@@ -10,7 +10,7 @@ from wpbg.claimed import HELD, Claimed
 from wpbg.control import Control
 from wpbg.errors import QueueUnreachable
 from wpbg.job import Lease, Outcome
-from wpbg.log import Log, one_line, printed_lines
+from wpbg.log import Event, Log, one_line, printed_lines
 from wpbg.queues.base import Queue, Settlement
 from wpbg.settle import Decision, Finish, Release, Retry
 
@@ -19,10 +19,15 @@ COMPANY = 0.05
 
 
 class Recorder:
-    """Records what is unsettled of one slot's `claimed`; `on_settled` is told of each that was. `slot` is its name."""
+    """Records what is unsettled of one slot's `claimed`; `on_settled` is told of those that were. `slot`: its name."""
 
     def __init__(
-        self, slot: str, claimed: Claimed, control: Control, log: Log, on_settled: Callable[[Settlement], None]
+        self,
+        slot: str,
+        claimed: Claimed,
+        control: Control,
+        log: Log,
+        on_settled: Callable[[Sequence[Settlement]], None],
     ) -> None:
         self._slot, self._claimed, self._control, self._log = slot, claimed, control, log
         self._on_settled = on_settled
@@ -69,33 +74,38 @@ class Recorder:
                 raise
 
     def _settled(self, items: Sequence[Settlement], answers: Sequence[bool]) -> None:
+        events: list[Event] = []
+        ours: list[Settlement] = []
         for item, settled in zip(items, answers, strict=True):
             if item.outcome is HELD:
                 continue
             if not settled:
                 message = "Another worker has it by now, or it was deleted; this run changes nothing."
-                self.say(item.lease, "job.lease_lost", message)
+                events.append(self._event(item.lease, "job.lease_lost", message))
                 continue
             fields: dict[str, Any] = {"ending": item.outcome.ending.value, "runtime_ms": item.outcome.runtime_ms}
-            self.say(item.lease, *sentence(item.decision, item.outcome), **fields)
+            events.append(self._event(item.lease, *sentence(item.decision, item.outcome), **fields))
             if self._log.debug:
-                for line in printed_lines(item.outcome.output):
-                    self.say(item.lease, "job.output", line)
-            self._on_settled(item)
+                events += [self._event(item.lease, "job.output", line) for line in printed_lines(item.outcome.output)]
+            ours.append(item)
+        self._log.events(events)
+        if ours:
+            self._on_settled(ours)
 
     def say(self, lease: Lease, name: str, message: str, **fields: Any) -> None:
         """An event of a job in the log."""
+        self._log.events([self._event(lease, name, message, **fields)])
+
+    def _event(self, lease: Lease, name: str, message: str, **fields: Any) -> Event:
         job = lease.job
-        self._log.event(
-            name,
-            message,
-            id=job.id,
-            queue=job.queue,
-            callback=job.callback,
-            attempt=f"{job.attempt}/{job.max_attempts}",
-            slot=self._slot,
-            **fields,
-        )
+        facts = {
+            "id": job.id,
+            "queue": job.queue,
+            "callback": job.callback,
+            "attempt": f"{job.attempt}/{job.max_attempts}",
+            "slot": self._slot,
+        }
+        return name, message, {**facts, **fields}
 
 
 def sentence(decision: Decision, outcome: Outcome) -> tuple[str, str]:

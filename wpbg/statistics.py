@@ -1,6 +1,6 @@
 """What a worker counts of the jobs it settles, until it is written down. No I/O.
 
-A job costs a lock and a few additions; what is kept is bounded by names, not by jobs.
+A job costs a few additions; what is kept is bounded by names, not by jobs.
 """
 
 from __future__ import annotations
@@ -61,30 +61,34 @@ class Statistics:
         self._queues: set[str] = set()
         self._callbacks: set[str] = set()
 
-    def note(self, item: Settlement) -> None:
-        """A job that was settled. Jobs that went back untried do not count."""
-        lease, decision, outcome = item.lease, item.decision, item.outcome
-        if not isinstance(decision, (Finish, Retry)):
-            return
-        job = lease.job
+    def note(self, items: Sequence[Settlement]) -> None:
+        """Jobs that were settled. Those that went back untried do not count."""
         with self._lock:
-            queue = _known(job.queue, self._queues, QUEUES)
-            sums = self._taken.queues.setdefault(queue, Sums())
-            if isinstance(decision, Retry):
-                sums.retried += 1
-            elif decision.status is Status.COMPLETED:
-                sums.completed += 1
-            elif decision.status is Status.FAILED:
-                sums.failed += 1
-            if lease.waited_ms is not None:
-                sums.waits += 1
-                sums.waited_ms += lease.waited_ms
-                sums.waited_most_ms = max(sums.waited_most_ms, lease.waited_ms)
-            callback = _known(outcome.callback or job.callback or UNKNOWN, self._callbacks, CALLBACKS)
-            key = (callback, bucket_of(outcome.runtime_ms))
-            self._taken.runs[key] = self._taken.runs.get(key, 0) + 1
-            if job.batch is not None:
-                self._taken.batches[job.batch] = item.ended
+            for item in items:
+                if isinstance(item.decision, (Finish, Retry)):
+                    self._note(item, item.decision)
+
+    def _note(self, item: Settlement, decision: Finish | Retry) -> None:
+        lease, outcome, job, taken = item.lease, item.outcome, item.lease.job, self._taken
+        queue = _known(job.queue, self._queues, QUEUES)
+        sums = taken.queues.get(queue)
+        if sums is None:
+            sums = taken.queues[queue] = Sums()
+        if isinstance(decision, Retry):
+            sums.retried += 1
+        elif decision.status is Status.COMPLETED:
+            sums.completed += 1
+        elif decision.status is Status.FAILED:
+            sums.failed += 1
+        if lease.waited_ms is not None:
+            sums.waits += 1
+            sums.waited_ms += lease.waited_ms
+            sums.waited_most_ms = max(sums.waited_most_ms, lease.waited_ms)
+        callback = _known(outcome.callback or job.callback or UNKNOWN, self._callbacks, CALLBACKS)
+        key = (callback, bucket_of(outcome.runtime_ms))
+        taken.runs[key] = taken.runs.get(key, 0) + 1
+        if job.batch is not None:
+            taken.batches[job.batch] = item.ended
 
     def lost(self, losses: Sequence[Loss]) -> None:
         """Jobs that ended because their workers were lost."""

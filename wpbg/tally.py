@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from wpbg.job import Outcome
@@ -18,9 +19,10 @@ class Tally:
     last: tuple[Outcome, Decision] | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
-    def note(self, item: Settlement) -> None:
-        """A run that was recorded."""
-        key = item.outcome.ending.value
+    def note(self, items: Sequence[Settlement]) -> None:
+        """Runs that were recorded, at least one."""
         with self._lock:
-            self.endings[key] = self.endings.get(key, 0) + 1
-            self.last = (item.outcome, item.decision)
+            for item in items:
+                key = item.outcome.ending.value
+                self.endings[key] = self.endings.get(key, 0) + 1
+            self.last = (items[-1].outcome, items[-1].decision)

@@ -52,7 +52,7 @@ class Slot:
         runner: Runner,
         control: Control,
         log: Log,
-        on_settled: Callable[[Settlement], None] = lambda item: None,
+        on_settled: Callable[[Sequence[Settlement]], None] = lambda items: None,
     ) -> None:
         self.name, self.runner, self.state = name, runner, SlotState()
         self._queue, self._control, self._log, self._on_settled = queue, control, log, on_settled
@@ -207,9 +207,9 @@ class Slot:
         self._claimed.end(Settlement(lease, decide(lease.job, outcome, self._random.random), outcome))
         return outcome
 
-    def _settled(self, item: Settlement) -> None:
-        self.state.jobs_done += not isinstance(item.decision, Release)
-        self._on_settled(item)
+    def _settled(self, items: Sequence[Settlement]) -> None:
+        self.state.jobs_done += sum(not isinstance(item.decision, Release) for item in items)
+        self._on_settled(items)
 
     def _mind_the_start(self, outcome: Outcome) -> None:
         """PHP that does not start is asked for less and less often."""

@@ -43,6 +43,7 @@ KEYS = st.sampled_from([None, None, "a", "b"])
 
 ENDINGS = {
     "completes": FINE,
+    "completes in silence": Outcome(Ending.COMPLETED, "1"),
     "fails": BROKEN,
     "is interrupted": Outcome(Ending.INTERRUPTED),
     "is cancelled": Outcome(Ending.CANCELLED),

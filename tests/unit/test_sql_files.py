@@ -45,6 +45,11 @@ def test_what_a_worker_says_is_guarded_by_its_token(dialect: str, name: str) -> 
     assert "status = 'running' AND lease_token = :token" in load(dialect)[name]
 
 
+def test_what_ends_well_is_guarded_by_its_token() -> None:
+    assert "WHERE j.status = 'running' AND j.lease_token = ended.token" in load("mysql")["complete"]
+    assert "status = 'running' AND lease_token = :token" in load("sqlite")["complete"]
+
+
 def test_tables_get_the_sites_prefix() -> None:
     queries = for_site(DatabaseSettings(engine="mysql", prefix="net_"))
     assert "`net_bg_jobs`" in queries["put"]

@@ -24,9 +24,9 @@ def test_what_ended_is_counted_by_queue() -> None:
     statistics = Statistics()
     done = Finish(Status.COMPLETED)
     for item in (settled(done), settled(done, waited_ms=9), settled(Finish(Status.FAILED)), settled(Retry(1))):
-        statistics.note(item)
-    statistics.note(settled(Release()))
-    statistics.note(settled(done, waited_ms=None, batch="b", callback="f"))
+        statistics.note([item])
+    statistics.note([settled(Release())])
+    statistics.note([settled(done, waited_ms=None, batch="b", callback="f")])
     taken = statistics.take()
     sums = taken.queues["q"]
     assert (sums.completed, sums.failed, sums.retried) == (3, 1, 1)
@@ -34,7 +34,7 @@ def test_what_ended_is_counted_by_queue() -> None:
     assert taken.runs == {("(unknown)", bucket_of(100)): 4, ("f", bucket_of(100)): 1}
     assert set(taken.batches) == {"b"}
     assert not statistics.take().queues
-    statistics.note(settled(done))
+    statistics.note([settled(done)])
     statistics.put_back(taken)
     assert statistics.take().queues["q"].completed == 4
 
@@ -42,7 +42,7 @@ def test_what_ended_is_counted_by_queue() -> None:
 def test_names_are_bounded() -> None:
     statistics = Statistics()
     for number in range(QUEUES + 10):
-        statistics.note(settled(Finish(Status.COMPLETED), queue=str(number)))
+        statistics.note([settled(Finish(Status.COMPLETED), queue=str(number))])
     queues = statistics.take().queues
     assert len(queues) == QUEUES + 1
     assert queues[OTHERS].completed == 10

@@ -86,6 +86,9 @@ class Database(ABC):
     def _execute_many(self, name: str, many: Sequence[dict[str, Any]]) -> list[int]:
         return [self._execute(name, params)[1] for params in many]
 
+    def _change_together(self, name: str, many: Sequence[dict[str, Any]]) -> int:
+        return sum(self._execute_many(name, many))
+
     def _insert_many(self, name: str, many: Sequence[dict[str, Any]]) -> None:
         self._execute_many(name, many)
 
@@ -129,6 +132,11 @@ class Database(ABC):
     def changes(self, name: str, /, many: Sequence[dict[str, Any]]) -> list[int]:
         """`change` with each of these parameters, inside `atomically`: in few messages, where that is worth it."""
         return self._guarded(lambda: self._execute_many(name, many)) if many else []
+
+    def change_together(self, name: str, /, many: Sequence[dict[str, Any]]) -> int:
+        """How many rows `change` with each of these parameters matches in all, inside `atomically`: in one statement
+        where that is worth it."""
+        return self._guarded(lambda: self._change_together(name, many)) if many else 0
 
     def insert_many(self, name: str, /, many: Sequence[dict[str, Any]]) -> None:
         """An insertion of many rows, inside `atomically`: one statement of many rows, where that is worth it."""

@@ -8,7 +8,7 @@ its lease.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from itertools import groupby
 
@@ -17,6 +17,19 @@ from wpbg.queues.base import Capability, Renewal, Settlement, Ticked, heartbeat
 from wpbg.queues.claim import Claimer
 from wpbg.queues.clock import Clock
 from wpbg.queues.connection import TooLarge, open_database
+from wpbg.queues.ends import (
+    Way,
+    began_at,
+    end,
+    good_end,
+    guard,
+    history_of,
+    in_order,
+    key_of,
+    smaller,
+    way_alone,
+    way_of,
+)
 from wpbg.queues.envelope import Envelope
 from wpbg.queues.housekeeping import Housekeeper
 from wpbg.queues.records import (
@@ -24,11 +37,9 @@ from wpbg.queues.records import (
     Row,
     adopted_row,
     error_json,
-    history_entry,
     label,
     new_row,
     outcome_columns,
-    progress_columns,
 )
 from wpbg.queues.settings import DatabaseSettings
 from wpbg.queues.silence import Silence
@@ -41,8 +52,9 @@ SET_ASIDE = b"set aside: "
 
 FILLED = ("external_id", "queue", "payload", "priority", "max_attempts", "batch", "callback")
 
-KEPT_OUTPUT = 32 * 1024
-"""Bytes of output that are kept of a run whose outcome is too large for the database."""
+
+class SomeLost(Exception):
+    """Not all jobs of one statement were still under their lease. Never leaves this module."""
 
 
 class DatabaseQueue:
@@ -159,32 +171,46 @@ class DatabaseQueue:
 
     def settle_all(self, settlements: Sequence[Settlement]) -> list[bool]:
         now = self.now_ms()
-        asked = {_key(item.lease) for item in settlements}
+        asked = {key_of(item.lease) for item in settlements}
         doubted, self._in_doubt = self._in_doubt & asked, asked
         if len(settlements) == 1:
             done = [self._settle_one(settlements[0], now)]
         else:
             try:
                 ordered = in_order(settlements)
-                done = self.database.atomically(lambda: self._apply_all(ordered, now))
-                answers = dict(zip((_key(item.lease) for item in ordered), done, strict=True))
-                done = [answers[_key(item.lease)] for item in settlements]
+                done = self._settle_many(ordered, now)
+                answers = dict(zip((key_of(item.lease) for item in ordered), done, strict=True))
+                done = [answers[key_of(item.lease)] for item in settlements]
             except TooLarge:
                 done = [self._settle_one(item, now) for item in settlements]
         for number, item in enumerate(settlements):
-            if not done[number] and _key(item.lease) in doubted:
+            if not done[number] and key_of(item.lease) in doubted:
                 # The answer to the first try was lost with the connection. If the job is where that
                 # try would have put it, under our token, it was ours.
                 done[number] = self._is_settled(item.lease, item.decision)
         self._in_doubt = set()
         return done
 
-    def _apply_all(self, settlements: Sequence[Settlement], now: int) -> list[bool]:
-        """`_apply` for each, in their order; those that end their job, which are most, in few messages."""
+    def _settle_many(self, settlements: Sequence[Settlement], now: int) -> list[bool]:
+        try:
+            return self.database.atomically(lambda: self._apply_all(settlements, now, way_of))
+        except SomeLost:  # Which of them, only a statement for each tells.
+            return self.database.atomically(lambda: self._apply_all(settlements, now, way_alone))
+
+    def _apply_all(
+        self, settlements: Sequence[Settlement], now: int, way_to: Callable[[Settlement], Way]
+    ) -> list[bool]:
+        """`_apply` for each, in their order; those that end their job, which are most, in few messages. Raises
+        `SomeLost` where not all of those that were said in one statement were still ours."""
         done: list[bool] = []
-        for ends, items in groupby(settlements, lambda item: isinstance(item.decision, Finish)):
-            if ends:
-                done += [rows == 1 for rows in self.database.changes("finish", [_end(item, now) for item in items])]
+        for way, items in groupby(settlements, way_to):
+            if way is Way.COMPLETE:
+                ends = [good_end(item, now) for item in items]
+                if self.database.change_together("complete", ends) != len(ends):
+                    raise SomeLost
+                done += [True] * len(ends)
+            elif way is Way.FINISH:
+                done += [rows == 1 for rows in self.database.changes("finish", [end(item, now) for item in items])]
             else:
                 done += [self._apply(item, now) for item in items]
         return done
@@ -230,21 +256,21 @@ class DatabaseQueue:
         """Finish, retry or release; what must not go back to the queue ends as cancelled."""
         lease, decision, outcome = item.lease, item.decision, item.outcome
         if isinstance(decision, Finish):
-            return self.database.change("finish", **_end(item, now)) == 1
-        database, guard, began = self.database, _guard(lease), _began(item, now)
+            return self.database.change("finish", **end(item, now)) == 1
+        database, ours, began = self.database, guard(lease), began_at(item, now)
         kept = outcome_columns(outcome)
-        entry = _entry(item, now)
+        entry = history_of(item, now)
         if isinstance(decision, Retry):
             kept.pop("result")
             at = now + max(0, decision.delay_ms)
             delayed = decision.delay_ms > 0
             status = Status.DELAYED if delayed else Status.QUEUED
             when = {"status": status.value, "due_at": at if delayed else 0, "available_at": at, "now": now}
-            done = database.change("retry", **guard, began=began, **when, **kept, entry=entry) == 1
+            done = database.change("retry", **ours, began=began, **when, **kept, entry=entry) == 1
         else:
             kept.pop("result")
-            done = database.change("release", **guard) == 1
-        return done or database.change("cancel_running", **guard, now=now, **kept, entry=entry) == 1
+            done = database.change("release", **ours) == 1
+        return done or database.change("cancel_running", **ours, now=now, **kept, entry=entry) == 1
 
     def _is_settled(self, lease: Lease, decision: Decision) -> bool:
         expected = {Status.CANCELLED.value}
@@ -256,53 +282,3 @@ class DatabaseQueue:
             expected |= {Status.QUEUED.value}
         rows = self.database.rows("settled", id=int(lease.job.id), token=lease.token)
         return bool(rows) and rows[0]["status"] in expected
-
-
-def _guard(lease: Lease) -> Row:
-    """What tells the job, and that it is still under this lease."""
-    return {"id": int(lease.job.id), "token": lease.token}
-
-
-def _began(item: Settlement, now: int) -> int:
-    return max(item.lease.reserved_ms, now - item.outcome.runtime_ms)
-
-
-def _entry(item: Settlement, now: int) -> str:
-    """The run in the job's history."""
-    lease = item.lease
-    return history_entry(lease.job.attempt, lease.worker or None, _began(item, now), now, item.outcome)
-
-
-def _end(item: Settlement, now: int) -> Row:
-    """The columns of a job that ends."""
-    assert isinstance(item.decision, Finish)
-    status, kept = item.decision.status, outcome_columns(item.outcome)
-    if status is Status.COMPLETED:
-        kept["error"] = None
-    columns = {**kept, **progress_columns(item.outcome), "status": status.value}
-    entry = None if status is Status.COMPLETED else _entry(item, now)
-    return {**_guard(item.lease), **columns, "now": now, "began": _began(item, now), "entry": entry}
-
-
-def _key(lease: Lease) -> tuple[str, int]:
-    return lease.job.id, lease.token
-
-
-def in_order(settlements: Sequence[Settlement]) -> list[Settlement]:
-    """By id: workers that settle several at once take their locks in the same order."""
-    return sorted(settlements, key=lambda item: int(item.lease.job.id))
-
-
-def smaller(outcome: Outcome, reason: TooLarge) -> Outcome:
-    """The outcome without what made it too large to be recorded; the note says what is missing."""
-    note = "Output cut and result dropped: the database did not take them in one piece (max_allowed_packet)."
-    return Outcome(
-        ending=outcome.ending,
-        error=outcome.error,
-        output=outcome.output[-KEPT_OUTPUT:],
-        note=note if outcome.note is None else f"{outcome.note} {note}",
-        runtime_ms=outcome.runtime_ms,
-        memory_bytes=outcome.memory_bytes,
-        progress=outcome.progress,
-        callback=outcome.callback,
-    )

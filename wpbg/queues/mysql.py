@@ -216,6 +216,28 @@ class MySQL(Database):
             self._used = time.monotonic()
         return matched
 
+    def _change_together(self, name: str, many: Sequence[dict[str, Any]]) -> int:
+        """A statement on a list of rows, each a SELECT in the place of the only one that is written there."""
+        assert self._connection is not None
+        head, listed, tail = self._statements[name].partition(") AS ended")
+        head, opened, row = head.partition("(")
+        head, tail = head + opened, listed + tail
+        matched = 0
+        with self._connection.cursor() as cursor:
+            tail = self._written(cursor, name, many[0], tail)  # What is the same for all.
+            waiting: list[str] = []
+            size = 0
+            for params in many:
+                written = self._written(cursor, name, params, row)
+                if size + len(written) >= min(MESSAGE, self._packet - 4096) and waiting:
+                    matched += sum(self._send(cursor, [head + " UNION ALL ".join(waiting) + tail]))
+                    waiting, size = [], 0
+                waiting.append(written)
+                size += len(written) + 11
+            matched += sum(self._send(cursor, [head + " UNION ALL ".join(waiting) + tail]))
+            self._used = time.monotonic()
+        return matched
+
     def _insert_many(self, name: str, many: Sequence[dict[str, Any]]) -> None:
         assert self._connection is not None
         head, values, row = self._statements[name].rpartition("VALUES ")

@@ -131,7 +131,7 @@ class Run:
             if time.monotonic() >= deadline and not self._over():
                 self._overran = self._overran or (self._told is None and self._stop is None)
                 self._end_it()
-        if self._process.exit_code is not None:
+        if self._process.gone:
             if self._lifetime is Lifetime.FORK and self._gone is None:
                 self._process.signal_child(self._child, signal.SIGKILL)  # It has nobody to tell its outcome to.
             self._guard(self._process.drain)
@@ -200,7 +200,7 @@ class Run:
 
     def _over(self) -> bool:
         """Whether nothing more is to come about this job."""
-        if self._declined or self._process.exit_code is not None:
+        if self._declined or self._process.gone:
             return True
         if self._lifetime is Lifetime.LOOP:
             return self._told is not None and self._told.get("status") != "exited"

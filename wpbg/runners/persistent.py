@@ -117,7 +117,7 @@ class PersistentRunner(Stoppable):
         if run.bye is not None:
             self._recycled(run.bye)
             self._dismiss(blog)
-        elif process.exit_code is not None:
+        elif process.gone:
             self._recycled(_last_words(process))
             self._drop(blog)
         elif isinstance(answer, Outcome):

@@ -105,7 +105,7 @@ class PhpProcess:
         Raises `ChannelBroken` when what it said is not the bridge's.
         """
         events: list[Event] = []
-        gone = self.exit_code is not None
+        gone = self.gone
         wait = 0.0 if gone else max(0.0, until - time.monotonic())
         if self._pidfd is None:
             wait = min(wait, TICK)
@@ -117,6 +117,8 @@ class PhpProcess:
                 self._read(fd, events)
             elif fd == self._woken:
                 os.read(self._woken, 64)
+            elif fd == self._pidfd:
+                _ = self.exit_code
         return events
 
     @property
@@ -128,6 +130,11 @@ class PhpProcess:
             os.close(self._pidfd)
             self._pidfd = None
         return code
+
+    @property
+    def gone(self) -> bool:
+        """Whether it is known to have ended: `poll` notices that, `exit_code` does at once and asks the system."""
+        return self._popen.returncode is not None or (self._pidfd is None and self.exit_code is not None)
 
     def drain(self) -> list[Event]:
         """After its end: what is left in the pipes. A child that it left behind may hold them open for ever."""

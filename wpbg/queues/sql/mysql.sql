@@ -107,6 +107,17 @@ SET status = :status, due_at = :now, finished_at = :now, runtime_ms = :runtime_m
     END
 WHERE id = :id AND status = 'running' AND lease_token = :token
 
+-- complete --
+-- `finish` for the many jobs that ended well and said nothing. The SELECT stands once for each of them, so that one
+-- statement ends all; each is looked up by its id.
+UPDATE (SELECT :id AS id, :token AS token, :began AS began, :runtime_ms AS runtime_ms, :result AS result, :callback AS callback) AS ended
+STRAIGHT_JOIN {jobs} AS j FORCE INDEX (PRIMARY) ON j.id = ended.id
+SET j.status = 'completed', j.due_at = :now, j.finished_at = :now, j.runtime_ms = ended.runtime_ms,
+    j.started_at = COALESCE(j.started_at, ended.began),
+    j.result = ended.result, j.error = NULL, j.output = NULL, j.note = NULL,
+    j.callback = COALESCE(ended.callback, j.callback), j.unique_hash = NULL
+WHERE j.status = 'running' AND j.lease_token = ended.token
+
 -- retry --
 -- Not for a job that somebody wants cancelled: `cancel_running` is for those.
 UPDATE {jobs} FORCE INDEX (PRIMARY)

@@ -112,6 +112,16 @@ SET status = :status, due_at = :now, finished_at = :now, runtime_ms = :runtime_m
     updated_datetime = CURRENT_TIMESTAMP
 WHERE id = :id AND status = 'running' AND lease_token = :token
 
+-- complete --
+-- `finish` for the many jobs that ended well and said nothing: a fourth of it.
+UPDATE {jobs}
+SET status = 'completed', due_at = :now, finished_at = :now, runtime_ms = :runtime_ms,
+    started_at = COALESCE(started_at, :began),
+    result = :result, error = NULL, output = NULL, note = NULL,
+    callback = COALESCE(:callback, callback), unique_hash = NULL,
+    updated_datetime = CURRENT_TIMESTAMP
+WHERE id = :id AND status = 'running' AND lease_token = :token
+
 -- retry --
 -- Not for a job that somebody wants cancelled: `cancel_running` is for those.
 UPDATE {jobs}
