@@ -48,6 +48,7 @@ require_once __DIR__ . '/includes/functions.php';
 
 Lifecycle::watch();
 Dashboard::watch();
+Doorbell::watch();
 
 if ( defined( 'WP_CLI' ) && \WP_CLI ) {
 	\WP_CLI::add_command( 'background-worker', new Cli_Command() );

@@ -16,6 +16,7 @@ class Control:
         """Set when even recording an outcome may not be waited for any more."""
         self._bell = threading.Condition()
         self._rung = 0
+        self._knocked = False
 
     def ring(self) -> None:
         """Wake every idle slot."""
@@ -23,11 +24,18 @@ class Control:
             self._rung += 1
             self._bell.notify_all()
 
+    def knock(self) -> None:
+        """Wake one idle slot, or have the next one that becomes idle look again first."""
+        with self._bell:
+            self._knocked = True
+            self._bell.notify()
+
     def wait(self, seconds: float) -> None:
-        """Wait for a ring, at most so long."""
+        """Wait for a ring or a knock, at most so long."""
         with self._bell:
             rung = self._rung
-            self._bell.wait_for(lambda: self._rung != rung or self.stopping.is_set(), seconds)
+            self._bell.wait_for(lambda: self._knocked or self._rung != rung or self.stopping.is_set(), seconds)
+            self._knocked = False
 
     def stop(self) -> None:
         """No slot takes another job."""

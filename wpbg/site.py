@@ -27,6 +27,7 @@ $answer=array(
 'older_plugin'=>function_exists('async_background_worker_install_db'),
 'schema'=>(int)get_site_option('ABW_DB_VERSION',0),
 'lane'=>class_exists('Background_Worker\\\\Lane')?Background_Worker\\Lane::facts():null,
+'bell'=>class_exists('Background_Worker\\\\Doorbell')?Background_Worker\\Doorbell::facts():null,
 'constants'=>array_filter(array_combine($k=array('ABW_QUEUE_NAME','ABW_TIMELIMIT','ABW_SLEEP','ABW_NO_JOB_PERIOD',
 'ABW_DEBUG','BACKGROUND_WORKER_LOG','ABW_BACKEND','ABW_RETENTION_DAYS','WP_MAX_MEMORY_LIMIT','DISABLE_WP_CRON'),
 array_map($c,$k)),function($v){return null!==$v;}))
@@ -58,6 +59,7 @@ class Site:
     constants: dict[str, Any]
     database: dict[str, Any] = field(repr=False)
     lane: dict[str, Any] | None = field(repr=False)
+    bell: dict[str, Any] | None = field(repr=False)
     _blogs: dict[int, tuple[float, str]] = field(default_factory=dict, repr=False)
 
     @classmethod
@@ -81,6 +83,7 @@ class Site:
             no_fork=tuple(told["no_fork"]),
             constants=told["constants"],
             lane=told["lane"],
+            bell=told["bell"],
             database={
                 key: told[key]
                 for key in (

@@ -113,6 +113,8 @@ class Slot:
         while not self._control.stopping.is_set():
             leases = self._reserve(self._window.size)
             if leases:
+                if len(leases) >= self._window.size:
+                    self._control.knock()  # There may be more: one of the neighbours looks as well.
                 wait = self._control.idle_min
                 self._work_through(leases)
                 continue

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from wpbg.control import Control
+from wpbg.doorbell import Doorbell
 from wpbg.lanes import in_front_of
 from wpbg.ledger import Ledger
 from wpbg.lifetimes import runner_maker
@@ -66,6 +67,9 @@ def prepared(site: Site, mode: str, flags: Flags, log: Log) -> Iterator[Pool]:
             log.sinks.append(instruments.notice)
             pool = build(site, mode, flags, log, around=lambda queue: MeteredQueue(queue, instruments))
             stack.enter_context(server.serving(pool, Ledger(DatabaseSettings.from_mapping(site.database))))
+        bell = Doorbell.hang(site.bell, pool.control.knock)
+        if bell is not None:
+            stack.callback(bell.close)
         systemd = Systemd.from_environment()
         if systemd is not None:
             stack.callback(systemd.close)

@@ -1,0 +1,106 @@
+<?php
+/**
+ * Waking the workers of this machine.
+ *
+ * @package Background_Worker
+ */
+
+namespace Background_Worker;
+
+/**
+ * Tells idle workers on this machine that a job was added, so that it does not wait until they look by themselves.
+ *
+ * Each has a datagram socket in a folder of its user's, by numbers. Ringing never waits and never fails a request:
+ * where there is no worker, or none that can be reached from here, nothing happens. The worker's half is
+ * wpbg/doorbell.py.
+ */
+final class Doorbell {
+
+	/**
+	 * Workers of a site that can be rung on one machine.
+	 */
+	const BELLS = 16;
+
+	/**
+	 * Bytes of the folder's path. A socket's takes 107, with its number.
+	 */
+	const LONGEST = 100;
+
+	/**
+	 * Has jobs that are added ring.
+	 */
+	public static function watch() {
+		add_action( 'background_worker_job_added', array( __CLASS__, 'ring' ), 1000, 0 );
+		add_action( 'background_worker_jobs_added', array( __CLASS__, 'ring' ), 1000, 0 );
+	}
+
+	/**
+	 * Where the sockets are, and what opens them: who does not know it can knock, but is not heard.
+	 *
+	 * @return array{folder: string, word: string}|null Null where a socket's path would be too long.
+	 */
+	public static function facts() {
+		$site   = wp_salt( 'auth' ) . wp_salt( 'secure_auth' ) . "\0" . DB_NAME . "\0" . $GLOBALS['wpdb']->base_prefix;
+		$secret = hash_hmac( 'sha256', 'background-worker-doorbell', $site );
+		$folder = rtrim( sys_get_temp_dir(), '/' ) . '/wpbg-' . substr( $secret, 0, 16 );
+		return strlen( $folder ) > self::LONGEST ? null : array(
+			'folder' => $folder,
+			'word'   => substr( $secret, 16, 32 ),
+		);
+	}
+
+	/**
+	 * Rings.
+	 */
+	public static function ring() {
+		try {
+			$bell = self::facts();
+			if ( null === $bell || ! self::is_trusted( $bell['folder'] ) ) {
+				return;
+			}
+			for ( $number = 0; $number < self::BELLS; $number++ ) {
+				self::send( "{$bell['folder']}/{$number}", $bell['word'] );
+			}
+		} catch ( \Throwable $thrown ) { // phpcs:ignore Generic.CodeAnalysis.EmptyStatement.DetectedCatch -- An error handler made an exception of a warning. The job is added; a worker finds it by itself.
+			unset( $thrown );
+		}
+	}
+
+	/**
+	 * Says the word to one worker, if there is one.
+	 *
+	 * @param string $path Its socket.
+	 * @param string $word The word.
+	 */
+	private static function send( $path, $word ) {
+		// phpcs:disable WordPress.PHP.NoSilencedErrors, WordPress.WP.AlternativeFunctions -- A worker may end at any moment, and a socket is no file.
+		if ( ! file_exists( $path ) || 'socket' !== @filetype( $path ) ) {
+			return;
+		}
+		$socket = @stream_socket_client( "udg://{$path}", $code, $message, 0 );
+		if ( $socket ) {
+			stream_set_blocking( $socket, false ); // One that is full has been rung often enough.
+			@fwrite( $socket, $word );
+			fclose( $socket );
+		}
+		// phpcs:enable
+	}
+
+	/**
+	 * Whether a folder is one of the site's own users, and nobody else can put anything into it.
+	 *
+	 * @param string $folder Its path.
+	 * @return bool
+	 */
+	private static function is_trusted( $folder ) {
+		$found = file_exists( $folder ) ? @lstat( $folder ) : false; // phpcs:ignore WordPress.PHP.NoSilencedErrors -- It may go at any moment.
+		if ( ! $found || 0040000 !== ( $found['mode'] & 0170000 ) || ( $found['mode'] & 0022 ) ) {
+			return false;
+		}
+		$ours = array( 0, (int) fileowner( ABSPATH . 'wp-load.php' ), (int) fileowner( __FILE__ ) );
+		if ( function_exists( 'posix_geteuid' ) ) {
+			$ours[] = posix_geteuid();
+		}
+		return in_array( $found['uid'], $ours, true );
+	}
+}
