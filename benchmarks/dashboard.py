@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from benchmarks.filling import insert
 from benchmarks.harness import MACHINE, flags, folder_of_sites, show
 from tests.support.site import Site
 from tests.support.web import Visitor, Web
@@ -65,19 +66,6 @@ def fill(site: Site, finished: int, waiting: int) -> None:
     insert(site, columns, waiting, f"{text}, x'{payload.hex()}', {wait}, 0, {now} - n, {due}, NULL, NULL, NULL, NULL")
     if site.server:
         site.query(f"ANALYZE TABLE {site.jobs}")
-
-
-def insert(site: Site, columns: str, many: int, values: str) -> None:
-    """Rows numbered by `n`, in pieces that no transaction log chokes on."""
-    for start in range(0, many, 50_000):
-        rows = min(50_000, many - start)
-        if site.server:
-            source = f"(SELECT seq AS n FROM seq_{start + 1}_to_{start + rows}) AS numbers"
-            site.query(f"INSERT INTO {site.jobs} ({columns}) SELECT {values} FROM {source}")
-        else:
-            count = f"SELECT {start + 1} UNION ALL SELECT n + 1 FROM numbers WHERE n < {start + rows}"
-            source = f"WITH RECURSIVE numbers(n) AS ({count})"
-            site.query(f"INSERT INTO {site.jobs} ({columns}) {source} SELECT {values} FROM numbers")
 
 
 def questions(site: Site, admin: Visitor) -> dict[str, Callable[[], Any]]:

@@ -54,17 +54,6 @@ def add_noops(site: Site, jobs: int) -> float:
     return float(seconds)
 
 
-def worked(site: Site, mode: str, jobs: int, slots: int) -> float:
-    """Jobs a second of one worker, from the first claim to the last recorded outcome; none may be lost or run twice."""
-    site.wpbg("listen", "--mode", mode, "--concurrency", str(slots), "--stop-when-empty", check=True, timeout=900)
-    row = site.query(
-        "SELECT count(*) AS jobs, count(DISTINCT result) AS each_one, min(attempts) AS least, max(attempts) AS most,"
-        f" min(started_at) AS began, max(finished_at) AS ended FROM {site.jobs} WHERE status = 'completed'"
-    )[0]
-    assert (row["jobs"], row["each_one"], row["least"], row["most"]) == (jobs, jobs, 1, 1), row
-    return float(jobs * 1000 / (row["ended"] - row["began"]))
-
-
 def show(lines: Sequence[str], save_as: str | None) -> None:
     """Print the table, and keep it as benchmarks/results/NAME.md."""
     print("\n".join(lines))

@@ -233,9 +233,11 @@ class Site:
         """Start `wpbg ARGS --path SITE` beside the test; ended with the site at the latest."""
         return self.start(self.wpbg_argv(*args), env=env)
 
-    def start(self, argv: Sequence[str], env: Mapping[str, str] | None = None) -> WorkerProcess:
-        """Start any program with the site's environment; ended with the site at the latest."""
-        worker = WorkerProcess(argv, {**self.env, **(env or {})}, self.elsewhere)
+    def start(
+        self, argv: Sequence[str], env: Mapping[str, str] | None = None, cwd: Path | None = None
+    ) -> WorkerProcess:
+        """Start any program with the site's environment, outside of it unless in `cwd`; ended with the site."""
+        worker = WorkerProcess(argv, {**self.env, **(env or {})}, cwd or self.elsewhere)
         self._workers.append(worker)
         return worker
 
