@@ -79,18 +79,22 @@ final class Database {
 		if ( null === $value ) {
 			return 'NULL';
 		}
-		return is_int( $value ) ? (string) $value : "'" . $wpdb->remove_placeholder_escape( esc_sql( $value ) ) . "'";
+		if ( is_int( $value ) ) {
+			return (string) $value;
+		}
+		$escaped = $wpdb->_real_escape( $value );
+		return "'" . ( false === strpos( $value, '%' ) ? $escaped : $wpdb->remove_placeholder_escape( $escaped ) ) . "'";
 	}
 
 	/**
 	 * Bytes as SQL. Neither WordPress, which takes every query for text, nor SQLite, for which a quoted string is
-	 * no blob, can alter them. (For a percent sign, esc_sql() puts 66 characters in between.)
+	 * no blob, can alter them. (For a percent sign, WordPress puts 66 characters in between.)
 	 *
 	 * @param string $bytes Any bytes.
 	 * @return string
 	 */
 	public static function bytes( $bytes ) {
-		$plain = ! self::is_sqlite() && ! preg_match( '/[^\x20-\x7e]|%/', $bytes );
+		$plain = ! self::is_sqlite() && ! preg_match( '/[^\x20-\x24\x26-\x7e]/', $bytes );
 		return $plain ? self::literal( $bytes ) : "x'" . bin2hex( $bytes ) . "'";
 	}
 
@@ -119,7 +123,17 @@ final class Database {
 		if ( preg_match( '~class="error_message"[^>]*>(.*?)</div>~s', $said, $found ) ) {
 			$said = $found[1];
 		}
-		$said = trim( (string) preg_replace( '/\s+/', ' ', $said ) );
-		return '' === $said ? __( 'the database cannot be reached', 'background-worker' ) : mb_substr( $said, 0, 300 );
+		$said = self::one_line( $said );
+		return '' === $said ? __( 'the database cannot be reached', 'background-worker' ) : $said;
+	}
+
+	/**
+	 * What a database said, in one line of a bearable length.
+	 *
+	 * @param string $said Its words.
+	 * @return string
+	 */
+	public static function one_line( $said ) {
+		return mb_substr( trim( (string) preg_replace( '/\s+/', ' ', $said ) ), 0, 300 );
 	}
 }

@@ -70,7 +70,7 @@ final class Enqueuer {
 				throw new Bad_Argument( 'jobs', sprintf( 'an array, a generator or another iterable is needed, not %s.', Bad_Argument::show( $jobs ) ) );
 			}
 			$queue   = Job_Options::queue( $queue );
-			$options = new Job_Options( $options, $queue );
+			$options = Job_Options::of( $options, $queue );
 			self::ensure_tables();
 			$chunk = array();
 			$bytes = 0;
@@ -165,7 +165,7 @@ final class Enqueuer {
 	private static function add_one( $queue, $options, callable $make ) {
 		try {
 			$queue  = Job_Options::queue( $queue );
-			$job    = $make( $queue, new Job_Options( $options, $queue ) );
+			$job    = $make( $queue, Job_Options::of( $options, $queue ) );
 			$is_new = true;
 			self::ensure_tables();
 			if ( null === $job->options->unique ) {
@@ -219,6 +219,7 @@ final class Enqueuer {
 		if ( $thrown instanceof Bad_Argument ) {
 			$error = new \WP_Error( 'background_worker_bad_argument', $thrown->getMessage(), array( 'field' => $thrown->field ) + $data );
 		} elseif ( $thrown instanceof Write_Failed ) {
+			Schema::forget(); // Somebody may have put an older database back.
 			/* translators: %s: what the database said */
 			$error = new \WP_Error( 'background_worker_not_written', sprintf( __( 'The job could not be written to the database: %s', 'background-worker' ), $thrown->getMessage() ), $data );
 		} else {

@@ -104,13 +104,38 @@ final class Job_Options {
 	public $batch;
 
 	/**
+	 * What was given last, and what became of it: a request that adds many jobs gives the same again and again.
+	 *
+	 * @var array{0: array, 1: self}|null
+	 */
+	private static $last = null;
+
+	/**
+	 * The options that a caller gives, checked and complete.
+	 *
+	 * @param mixed  $given What the caller gave; null stands for an option that was not given.
+	 * @param string $queue The queue, for the filter.
+	 * @return self
+	 * @throws Bad_Argument When one is refused.
+	 */
+	public static function of( $given, $queue ) {
+		if ( has_filter( 'background_worker_job_options' ) ) {
+			return new self( $given, $queue ); // It may answer otherwise each time.
+		}
+		if ( null === self::$last || self::$last[0] !== $given ) {
+			self::$last = array( $given, new self( $given, $queue ) );
+		}
+		return clone self::$last[1];
+	}
+
+	/**
 	 * Checks the options and fills in what they leave out.
 	 *
 	 * @param mixed  $given What the caller gave; null stands for an option that was not given.
 	 * @param string $queue The queue, for the filter.
 	 * @throws Bad_Argument When one is refused.
 	 */
-	public function __construct( $given, $queue ) {
+	private function __construct( $given, $queue ) {
 		if ( ! is_array( $given ) ) {
 			throw new Bad_Argument( 'options', sprintf( 'an array is needed, not %s.', Bad_Argument::show( $given ) ) );
 		}

@@ -22,8 +22,6 @@ final class Job_Writer {
 	 */
 	const ALWAYS_FITS = 1000000;
 
-	const COLUMNS = 'queue, payload, status, priority, max_attempts, backoff, timeout, available_at, due_at, blog_id, batch, callback, unique_key, unique_hash, external_id, lease_token';
-
 	/**
 	 * How far back a row may be that the same statement wrote before: others add rows while WordPress connects anew.
 	 */
@@ -42,7 +40,7 @@ final class Job_Writer {
 	 * @throws Write_Failed When the database does not take them.
 	 */
 	public static function insert( array $jobs ) {
-		$ids = self::write( 'INSERT', $jobs );
+		$ids = self::write( $jobs, false );
 		if ( ! $ids ) {
 			throw new Write_Failed( __( 'the database did not tell the id of the job', 'background-worker' ) );
 		}
@@ -63,7 +61,7 @@ final class Job_Writer {
 	public static function insert_unique( New_Job $job ) {
 		$found = self::find_unfinished( $job, '' );
 		for ( $try = 1; null === $found && $try <= self::TRIES; $try++ ) {
-			$ids = self::write( 'INSERT IGNORE', array( $job ) );
+			$ids = self::write( array( $job ), true );
 			if ( $ids ) {
 				return array( $ids[0], true );
 			}
@@ -84,7 +82,7 @@ final class Job_Writer {
 	 * @throws Write_Failed When the database does not take them.
 	 */
 	public static function insert_uncertain( array $jobs ) {
-		self::write( 'INSERT IGNORE', $jobs );
+		self::write( $jobs, true );
 		$known = array_column( $jobs, 'external_id' );
 		// Inside a transaction of the caller's, a plain SELECT does not see what a worker has written since.
 		$lock = Database::is_sqlite() ? '' : ' LOCK IN SHARE MODE';
@@ -102,23 +100,21 @@ final class Job_Writer {
 	}
 
 	/**
-	 * Writes jobs.
+	 * Writes jobs of one call: they share their queue and options.
 	 *
-	 * @param string    $verb INSERT, or INSERT IGNORE for nothing but the unique index to refuse.
-	 * @param New_Job[] $jobs The jobs.
-	 * @return string[] Their ids, in order; none when the index refused.
+	 * @param New_Job[] $jobs       The jobs. Either all have external ids or none has.
+	 * @param bool      $may_refuse Whether a job that a unique index refuses is no failure.
+	 * @return string[] Their ids, in order; none when the index refused the only one.
 	 * @throws Write_Failed When the database does not take them.
 	 */
-	private static function write( $verb, array $jobs ) {
+	private static function write( array $jobs, $may_refuse ) {
 		global $wpdb;
-		$now  = Database::now();
-		$mark = random_int( 1, 0x7fffffff );
-		$rows = array();
-		foreach ( $jobs as $job ) {
-			$rows[] = self::row( $job, $now, $mark );
+		$sqlite = Sqlite_Writer::connection();
+		if ( null !== $sqlite ) {
+			return Sqlite_Writer::write( $sqlite, $jobs, $may_refuse );
 		}
-		$sql = "{$verb} INTO " . Schema::jobs() . ' (' . self::COLUMNS . ') VALUES ' . implode( ',', $rows );
-		unset( $rows );
+		$mark = random_int( 1, 0x7fffffff );
+		$sql  = self::statement( $jobs, $may_refuse ? 'INSERT IGNORE' : 'INSERT', $mark );
 		self::check_size( $sql );
 		$connection = self::connection();
 		for ( $try = 1; ; $try++ ) {
@@ -190,43 +186,30 @@ final class Job_Writer {
 	}
 
 	/**
-	 * One row of values.
+	 * The statement that writes jobs.
 	 *
-	 * @param New_Job $job  The job.
-	 * @param string  $now  SQL.
-	 * @param int     $mark Its first lease token.
+	 * @param New_Job[] $jobs The jobs.
+	 * @param string    $verb INSERT, or INSERT IGNORE.
+	 * @param int       $mark Their first lease token.
 	 * @return string
 	 */
-	private static function row( New_Job $job, $now, $mark ) {
-		$options = $job->options;
-		$status  = 'queued';
-		$at      = $now;
-		if ( $options->delay_ms > 0 ) {
-			$status = 'delayed';
-			$at     = "({$now}) + {$options->delay_ms}";
-		} elseif ( null !== $options->run_at_ms && $options->run_at_ms > microtime( true ) * 1000 ) {
-			$status = 'delayed';
-			$at     = (string) $options->run_at_ms;
+	private static function statement( array $jobs, $verb, $mark ) {
+		$shared = Job_Row::shared( $jobs[0], Database::now() );
+		$rest   = '';
+		foreach ( $shared as $column => $value ) {
+			$rest .= ',' . ( 'available_at' === $column || 'due_at' === $column ? $value : Database::literal( $value ) );
 		}
-		$values = array(
-			Database::literal( $job->queue ),
-			Database::bytes( $job->payload ),
-			"'{$status}'",
-			$options->priority,
-			$options->max_attempts,
-			$options->backoff,
-			Database::literal( $options->timeout ),
-			$at,
-			'delayed' === $status ? $at : '0',
-			$job->blog_id,
-			Database::literal( $options->batch ),
-			Database::literal( $job->callback ),
-			Database::literal( $options->unique ),
-			Database::literal( $job->unique_hash() ),
-			Database::literal( $job->external_id ),
-			$mark,
-		);
-		return '(' . implode( ',', $values ) . ')';
+		$rest .= ",{$mark})";
+		$rows  = array();
+		foreach ( $jobs as $job ) {
+			$row = '(' . Database::bytes( $job->payload );
+			foreach ( Job_Row::named( $job ) as $value ) {
+				$row .= ',' . Database::literal( $value );
+			}
+			$rows[] = $row . $rest;
+		}
+		$columns = implode( ', ', array_keys( Job_Row::named( $jobs[0] ) + $shared ) );
+		return "{$verb} INTO " . Schema::jobs() . " (payload, {$columns}, lease_token) VALUES " . implode( ',', $rows );
 	}
 
 	/**

@@ -31,6 +31,13 @@ final class Schema {
 	const JSON  = 'longtext CHARACTER SET utf8mb4';
 
 	/**
+	 * Prefixes whose tables this process has found to be as it needs them.
+	 *
+	 * @var bool[]
+	 */
+	private static $known = array();
+
+	/**
 	 * The table of the jobs.
 	 *
 	 * @return string
@@ -67,14 +74,26 @@ final class Schema {
 	}
 
 	/**
-	 * Makes sure of it: after an update of the plugin, nobody has activated it anew.
+	 * Makes sure of it: after an update of the plugin, nobody has activated it anew. Asked once in a process.
 	 *
 	 * @throws Write_Failed When the tables cannot be made so.
 	 */
 	public static function ensure() {
+		$prefix = $GLOBALS['wpdb']->base_prefix;
+		if ( isset( self::$known[ $prefix ] ) ) {
+			return;
+		}
 		if ( ! self::is_current() ) {
 			self::install();
 		}
+		self::$known[ $prefix ] = true;
+	}
+
+	/**
+	 * Has it asked anew: a statement failed, or the tables are gone.
+	 */
+	public static function forget() {
+		self::$known = array();
 	}
 
 	/**
@@ -127,6 +146,7 @@ final class Schema {
 	 * @throws Write_Failed When the database refuses.
 	 */
 	public static function remove() {
+		self::forget();
 		foreach ( array_keys( self::tables() ) as $table ) {
 			Database::run( "DROP TABLE IF EXISTS {$table}" );
 		}

@@ -324,7 +324,7 @@ def test_a_job_that_the_worker_took_while_php_gave_up_is_not_written_twice(broke
     _clean(broker_site)
     told = answer(
         broker_site,
-        """$make = function () { $o = new Background_Worker\\Job_Options( array(), 'q' );
+        """$make = function () { $o = Background_Worker\\Job_Options::of( array(), 'q' );
             return Background_Worker\\New_Job::calling( array( 'function' => 'a_callback' ), 'q', $o ); };
         $jobs = array( $make(), $make() );
         $jobs[0]->external_id = str_repeat( 'a', 32 ); $jobs[1]->external_id = str_repeat( 'b', 32 );
@@ -562,7 +562,7 @@ def test_the_bridge_reads_no_payload_whose_signature_does_not_fit(broker_site: S
             $told = Background_Worker\\Job_Runner::run( $payload, $head );
             return array( $told['status'], $told['error']['class'] ?? null ); };
         $job = (object) array( 'function' => 'is_object', 'user_data' => new Gadget() );
-        $o = new Background_Worker\\Job_Options( array(), 'q' );
+        $o = Background_Worker\\Job_Options::of( array(), 'q' );
         $new = Background_Worker\\New_Job::calling( $job, 'q', $o );
         $id = str_repeat( 'a', 32 ); $other = str_repeat( 'b', 32 );
         $body = Background_Worker\\Envelope::seal( $new, $id );
