@@ -37,7 +37,7 @@ def plain(sites: Sites) -> Iterator[Site]:
 @pytest.mark.parametrize("options", ["array()", OPTIONS], ids=["defaults", "all of them"])
 def test_both_write_an_envelope_byte_for_byte_alike(plain: Site, options: str) -> None:
     told = plain.eval_php(
-        f"""$o = new Background_Worker\\Job_Options( {options}, 'mail' );
+        f"""$o = Background_Worker\\Job_Options::of( {options}, 'mail' );
         $data = "\\0\\xff\\xc3\\xbc";
         $job = Background_Worker\\New_Job::calling(
             (object) array( 'function' => 'a_callback', 'user_data' => $data ), 'mail', $o );
