@@ -90,7 +90,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             stack.callback(sites.close_all)
             server = DurableMariaDB(folder / "mariadb")
             stack.callback(server.stop)
-            lines, charts = run(options, sites, server, folder)
+            lines, charts, failures = run(options, sites, server, folder)
     except (WrongRun, AssertionError, others.NotKnown) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 2 if isinstance(error, others.NotKnown) else 1
@@ -98,13 +98,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"bench: {missing}", file=sys.stderr)
         return 3
     print("\n".join(lines))
+    if failures:
+        print("\n".join(f"bench: {why}" for why in failures), file=sys.stderr)
+        return 1
     if options.save:
         save(lines, charts)
     return 0
 
 
-def run(options: argparse.Namespace, sites: Sites, server: MariaDB, folder: Path) -> tuple[list[str], dict[str, str]]:
-    """The lines of the table, and the charts by file."""
+def run(
+    options: argparse.Namespace, sites: Sites, server: MariaDB, folder: Path
+) -> tuple[list[str], dict[str, str], list[str]]:
+    """The lines of the table, the charts by file, and why parts are missing from both."""
     wanted, plugins = wanted_parts(options)
     scale = QUICK if options.quick else FULL
     if options.rounds:
@@ -113,14 +118,18 @@ def run(options: argparse.Namespace, sites: Sites, server: MariaDB, folder: Path
     with ExitStack() as stack:
         ground = Ground(sites, server, folder, stack, random.Random())
         figures: list[Figure] = []
+        failures: list[str] = []
         for name in [*PARTS, "plugins"]:
             if name not in wanted:
                 continue
-            tell = teller(name)
-            if name == "plugins":
-                figures += others.measure(ground, scale, tell, plugins)
-            else:
-                figures += PARTS[name].measure(ground, scale, tell)
+            try:
+                if name == "plugins":
+                    figures += others.measure(ground, scale, teller(name), plugins)
+                else:
+                    figures += PARTS[name].measure(ground, scale, teller(name))
+            except (WrongRun, AssertionError) as error:  # What the others found is worth its minutes.
+                failures.append(f"{name} failed: {error}")
+                teller(name)(f"failed: {error}")
         told = {name: ground.plot(name).requests.ask("database") for name in ("MariaDB", "SQLite")}
         version = ground.plot("MariaDB").site.wp("core", "version").stdout.strip()
         described = [
@@ -129,7 +138,7 @@ def run(options: argparse.Namespace, sites: Sites, server: MariaDB, folder: Path
         ]
         minutes = (time.monotonic() - began) / 60
         lines = document(figures, about(scale, options, ground, minutes), described, titles(figures))
-        return lines, drawn(figures)
+        return lines, drawn(figures), failures
 
 
 def wanted_parts(options: argparse.Namespace) -> tuple[list[str], list[others.Plugin]]:
