@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import os
 import random
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, redirect_stdout
 from pathlib import Path
 from types import ModuleType
 
@@ -85,6 +86,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         wanted_parts(options)  # Before servers are started.
         with tempfile.TemporaryDirectory(prefix="wpbg-bench-") as name, ExitStack() as stack:
+            # Sites show their workers' logs when they are closed. The table is all that is to be on standard output.
+            stack.enter_context(redirect_stdout(stack.enter_context(Path(os.devnull).open("w"))))
             folder = Path(name)
             sites = Sites(folder / "sites")
             stack.callback(sites.close_all)
@@ -97,6 +100,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (pytest.skip.Exception, pytest.fail.Exception) as missing:
         print(f"bench: {missing}", file=sys.stderr)
         return 3
+    except KeyboardInterrupt:
+        print("bench: stopped", file=sys.stderr)
+        return 130
     print("\n".join(lines))
     if failures:
         print("\n".join(f"bench: {why}" for why in failures), file=sys.stderr)

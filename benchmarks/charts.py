@@ -12,7 +12,7 @@ from html import escape
 
 from benchmarks.figures import Figure, show
 
-WIDTH, LABEL, VALUE = 860, 300, 110
+WIDTH, LABEL, VALUE = 880, 330, 100
 """Pixels: all of it, the labels' part at the left, the values' at the right."""
 ROW, BAR, TOP, BOTTOM = 24, 14, 64, 40
 
