@@ -6,6 +6,7 @@ import argparse
 import dataclasses
 import os
 import random
+import signal
 import sys
 import tempfile
 import time
@@ -185,4 +186,6 @@ def save(lines: Sequence[str], charts: dict[str, str]) -> None:
 
 
 if __name__ == "__main__":
+    # What was started is ended, and its folder removed, also when it is told to end.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     sys.exit(main())

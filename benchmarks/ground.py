@@ -6,7 +6,7 @@ import contextlib
 import json
 import random
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
@@ -160,14 +160,24 @@ class Ground:
             (queue,),
         )[0]
         there = site.query(f"SELECT count(*) AS jobs FROM {site.jobs} WHERE queue = %s", (queue,))[0]["jobs"]
-        counted = (there, found["jobs"], found["each_one"], found["least"], found["most"])
-        if counted != (jobs, jobs, jobs, 1, 1):
-            raise WrongRun(
-                f"Of {jobs} jobs, {there} are in the table, {found['jobs']} completed, {found['each_one']} different"
-                f" results among them, after {found['least']} to {found['most']} attempts: lost, failed or run twice."
-            )
+        wrong = complaint(jobs, there, found)
+        if wrong:
+            raise WrongRun(wrong)
         self.checked += jobs
         return found
+
+
+def complaint(jobs: int, there: int, completed: Mapping[str, Any]) -> str | None:
+    """What is wrong with a run of `jobs`, of which `there` rows are in the table, and so many `completed`: lost jobs,
+    failed ones, ones that ran twice."""
+    counted = tuple(completed[each] for each in ("jobs", "each_one", "least", "most"))
+    if (there, *counted) == (jobs, jobs, jobs, 1, 1):
+        return None
+    done, different, least, most = counted
+    return (
+        f"Of {jobs} jobs, {there} are in the table, {done} completed, {different} different results among them, after"
+        f" {least} to {most} attempts: lost, failed or run twice."
+    )
 
 
 def settings_of(site: Site) -> DatabaseSettings:

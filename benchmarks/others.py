@@ -67,7 +67,7 @@ class Runner:
         """Jobs run a second. WrongRun unless each ran once."""
         self.notes.unlink(missing_ok=True)
         work(jobs)
-        noted = [line.split() for line in self.notes.read_text().splitlines()]
+        noted = [line.split() for line in self.notes.read_text().splitlines()] if self.notes.exists() else []
         if sorted(int(number) for number, _ in noted) != list(range(jobs)):
             raise WrongRun(f"{self.name}: of {jobs} jobs {len(noted)} runs were noted down: lost or run twice.")
         times = [float(at) for _, at in noted]
