@@ -8,7 +8,7 @@
 namespace Background_Worker;
 
 /**
- * Decides which callbacks can be kept in a queue.
+ * Decides which callbacks can be kept in a queue, and names them.
  */
 final class Callback {
 
@@ -39,6 +39,20 @@ final class Callback {
 		if ( ! apply_filters( 'background_worker_callback_exists', self::exists( $callback ), $callback ) ) {
 			throw new Bad_Argument( 'function', sprintf( '%s cannot be called: no such function or method is declared, or it is not public.', self::name( $callback ) ) );
 		}
+	}
+
+	/**
+	 * The name people know a job by.
+	 *
+	 * @param object $job The job.
+	 * @return string
+	 */
+	public static function label( $job ) {
+		$function = $job->hook ?? $job->function ?? '';
+		if ( is_array( $function ) && isset( $function[0], $function[1] ) && is_string( $function[1] ) ) {
+			return is_object( $function[0] ) ? get_class( $function[0] ) . '->' . $function[1] : $function[0] . '::' . $function[1];
+		}
+		return is_object( $function ) ? get_class( $function ) : (string) $function;
 	}
 
 	/**

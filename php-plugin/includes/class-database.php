@@ -13,6 +13,12 @@ namespace Background_Worker;
 final class Database {
 
 	/**
+	 * Finds what may need more than quotes around it: all but printable ASCII, and of that the percent sign, the quote
+	 * and the backslash.
+	 */
+	const SPECIAL = '/[^\x20-\x24\x26\x28-\x5b\x5d-\x7e]/';
+
+	/**
 	 * Whether the site's database is the SQLite drop-in's.
 	 *
 	 * @return bool
@@ -82,8 +88,10 @@ final class Database {
 		if ( is_int( $value ) ) {
 			return (string) $value;
 		}
-		$escaped = $wpdb->_real_escape( $value );
-		return "'" . ( false === strpos( $value, '%' ) ? $escaped : $wpdb->remove_placeholder_escape( $escaped ) ) . "'";
+		if ( ! preg_match( self::SPECIAL, $value ) ) {
+			return "'{$value}'";
+		}
+		return "'" . $wpdb->remove_placeholder_escape( esc_sql( $value ) ) . "'";
 	}
 
 	/**
@@ -94,8 +102,15 @@ final class Database {
 	 * @return string
 	 */
 	public static function bytes( $bytes ) {
-		$plain = ! self::is_sqlite() && ! preg_match( '/[^\x20-\x24\x26-\x7e]/', $bytes );
-		return $plain ? self::literal( $bytes ) : "x'" . bin2hex( $bytes ) . "'";
+		if ( ! self::is_sqlite() ) {
+			if ( ! preg_match( self::SPECIAL, $bytes ) ) {
+				return "'{$bytes}'";
+			}
+			if ( ! preg_match( '/[^\x20-\x24\x26-\x7e]/', $bytes ) ) {
+				return self::literal( $bytes );
+			}
+		}
+		return "x'" . bin2hex( $bytes ) . "'";
 	}
 
 	/**

@@ -27,6 +27,13 @@ final class Doorbell {
 	const LONGEST = 100;
 
 	/**
+	 * What facts() tells, by the prefix of the tables: it stays as it is for a request.
+	 *
+	 * @var array[]
+	 */
+	private static $facts = array();
+
+	/**
 	 * Has jobs that are added ring.
 	 */
 	public static function watch() {
@@ -40,10 +47,24 @@ final class Doorbell {
 	 * @return array{folder: string, word: string}|null Null where a socket's path would be too long.
 	 */
 	public static function facts() {
-		$site   = wp_salt( 'auth' ) . wp_salt( 'secure_auth' ) . "\0" . DB_NAME . "\0" . $GLOBALS['wpdb']->base_prefix;
+		$prefix = $GLOBALS['wpdb']->base_prefix;
+		if ( ! isset( self::$facts[ $prefix ] ) ) {
+			self::$facts[ $prefix ] = self::work_out( $prefix );
+		}
+		return self::$facts[ $prefix ] ? self::$facts[ $prefix ] : null;
+	}
+
+	/**
+	 * The same from the site's keys.
+	 *
+	 * @param string $prefix The prefix of the tables.
+	 * @return string[] None where a socket's path would be too long.
+	 */
+	private static function work_out( $prefix ) {
+		$site   = wp_salt( 'auth' ) . wp_salt( 'secure_auth' ) . "\0" . DB_NAME . "\0" . $prefix;
 		$secret = hash_hmac( 'sha256', 'background-worker-doorbell', $site );
 		$folder = rtrim( sys_get_temp_dir(), '/' ) . '/wpbg-' . substr( $secret, 0, 16 );
-		return strlen( $folder ) > self::LONGEST ? null : array(
+		return strlen( $folder ) > self::LONGEST ? array() : array(
 			'folder' => $folder,
 			'word'   => substr( $secret, 16, 32 ),
 		);

@@ -111,6 +111,13 @@ final class Job_Options {
 	private static $last = null;
 
 	/**
+	 * The queue that was checked last.
+	 *
+	 * @var string|null
+	 */
+	private static $last_queue = null;
+
+	/**
 	 * The options that a caller gives, checked and complete.
 	 *
 	 * @param mixed  $given What the caller gave; null stands for an option that was not given.
@@ -172,10 +179,14 @@ final class Job_Options {
 	 * @throws Bad_Argument When it is refused.
 	 */
 	public static function queue( $queue ) {
+		if ( null !== $queue && self::$last_queue === $queue ) {
+			return $queue;
+		}
 		$queue = self::name( 'queue', $queue );
 		if ( preg_match( '/[\x00-\x1f\x7f]/', $queue ) ) {
 			throw new Bad_Argument( 'queue', 'a name without control characters is needed.' );
 		}
+		self::$last_queue = $queue;
 		return $queue;
 	}
 

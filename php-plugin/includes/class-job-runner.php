@@ -52,25 +52,11 @@ final class Job_Runner {
 			$payload = Envelope::payload_of( $head, $payload );
 			self::go_to( (int) ( $head['blog_id'] ?? 0 ) );
 			$job         = self::open( $payload );
-			self::$label = self::label( $job );
+			self::$label = Callback::label( $job );
 			return self::completed( self::call( $job ) );
 		} catch ( \Throwable $thrown ) {
 			return self::failed( $thrown );
 		}
-	}
-
-	/**
-	 * The name people know a job by.
-	 *
-	 * @param object $job The job.
-	 * @return string
-	 */
-	public static function label( $job ) {
-		$function = $job->hook ?? $job->function ?? '';
-		if ( is_array( $function ) && isset( $function[0], $function[1] ) && is_string( $function[1] ) ) {
-			return is_object( $function[0] ) ? get_class( $function[0] ) . '->' . $function[1] : $function[0] . '::' . $function[1];
-		}
-		return is_object( $function ) ? get_class( $function ) : (string) $function;
 	}
 
 	/**
@@ -136,7 +122,7 @@ final class Job_Runner {
 	 * @return mixed What the callback returned.
 	 */
 	private static function call( $job ) {
-		$hook = self::label( $job );
+		$hook = Callback::label( $job );
 		do_action( 'wp_async_task_before_job', $hook, $job );
 		do_action( "wp_async_task_before_job_{$hook}", $job );
 		$data = $job->user_data ?? null;

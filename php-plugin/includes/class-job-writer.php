@@ -109,7 +109,7 @@ final class Job_Writer {
 	 */
 	private static function write( array $jobs, $may_refuse ) {
 		global $wpdb;
-		$sqlite = Sqlite_Writer::connection();
+		$sqlite = Database::is_sqlite() ? Sqlite_Writer::connection() : null;
 		if ( null !== $sqlite ) {
 			return Sqlite_Writer::write( $sqlite, $jobs, $may_refuse );
 		}

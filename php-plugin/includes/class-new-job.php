@@ -186,10 +186,10 @@ final class New_Job {
 	 * @return string
 	 */
 	private static function label( $job ) {
-		$label = ltrim( Job_Runner::label( $job ), '\\' );
+		$label = ltrim( Callback::label( $job ), '\\' );
 		if ( ! Job_Options::is_utf8( $label ) ) {
 			$label = (string) preg_replace( '/[^\x20-\x7e]/', '?', $label );
 		}
-		return mb_substr( $label, 0, self::MAX_LABEL );
+		return strlen( $label ) <= self::MAX_LABEL ? $label : mb_substr( $label, 0, self::MAX_LABEL );
 	}
 }

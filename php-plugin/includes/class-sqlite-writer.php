@@ -21,9 +21,6 @@ final class Sqlite_Writer {
 	 */
 	public static function connection() {
 		global $wpdb;
-		if ( ! Database::is_sqlite() ) {
-			return null;
-		}
 		try {
 			$holder = $wpdb->dbh;
 			if ( is_object( $holder ) && method_exists( $holder, 'get_connection' ) ) {

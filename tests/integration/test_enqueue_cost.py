@@ -27,18 +27,34 @@ def test_a_job_is_one_statement_that_everybody_sees(enqueuing: Site) -> None:
 
 
 def test_what_a_request_knows_is_not_asked_again(enqueuing: Site) -> None:
-    """The version of the tables: an option of the network, with a dozen filters around it."""
+    """The version of the tables is an option with a dozen filters around it; the doorbell's place is made of salts."""
     asked = answer(
         enqueuing,
         f"""
         add_async_job( {JOB} );
-        $asked = 0;
-        add_filter( 'pre_site_option_ABW_DB_VERSION', function ( $v ) use ( &$asked ) {{ $asked++; return $v; }} );
+        $asked = array( 'option' => 0, 'salt' => 0 );
+        $option = 'pre_site_option_ABW_DB_VERSION';
+        add_filter( $option, function ( $v ) use ( &$asked ) {{ $asked['option']++; return $v; }} );
+        add_filter( 'salt', function ( $v ) use ( &$asked ) {{ $asked['salt']++; return $v; }} );
         foreach ( array( 1, 2, 3 ) as $number ) {{ add_async_job( {JOB} ); }}
         add_async_jobs( array( {JOB} ) );
         $answer = $asked""",
     )
-    assert asked == 0
+    assert asked == {"option": 0, "salt": 0}
+
+
+def test_a_request_loads_what_it_adds_a_job_with(enqueuing: Site) -> None:
+    """Most requests add one job: each class more is a file more to find and read."""
+    loaded = answer(
+        enqueuing,
+        f"""
+        $before = get_declared_classes();
+        add_async_job( {JOB} );
+        $answer = array_values( array_diff( get_declared_classes(), $before ) )""",
+    )
+    needed = {"Callback", "Database", "Enqueuer", "Intake", "Job_Options", "Job_Row", "Job_Writer", "Lane", "New_Job"}
+    needed |= {"Schema"} | ({"Sqlite_Writer"} if enqueuing.engine == "sqlite" else set())
+    assert {name.removeprefix("Background_Worker\\") for name in loaded} <= needed
 
 
 def test_tables_that_went_are_made_anew_after_the_first_refusal(enqueuing: Site) -> None:
