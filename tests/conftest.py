@@ -25,7 +25,7 @@ ONE_OF_EACH = ("sqlite71", "maria71", "maria61")
 
 @pytest.fixture(scope="session")
 def sites(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sites]:
-    made = Sites(tmp_path_factory.mktemp("sites"))
+    made = Sites(tmp_path_factory.mktemp("sites"), cached=True)
     yield made
     made.close_all()
 

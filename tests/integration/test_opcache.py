@@ -278,6 +278,12 @@ def entries_of(site: Site) -> list[Path]:
     return list((site.folder / "home/.cache/wpbg/opcache").rglob("*.bin"))
 
 
+def cold(site: Site) -> None:
+    """As if wpbg had never worked there."""
+    shutil.rmtree(site.folder / "home/.cache", ignore_errors=True)
+    assert not entries_of(site)
+
+
 CALLBACK = "function says() { return array( '%s', ini_get( 'opcache.file_cache_only' ) ); }"
 
 
@@ -296,6 +302,7 @@ def said(site: Site, job: str) -> list[str]:
 
 def test_the_next_job_of_a_living_worker_runs_the_edited_file(site: Site) -> None:
     """Every job, with PHP started through a shell script, takes WordPress from the cache and the edit from its file."""
+    cold(site)
     edit(site, "one")
     worker = site.start_wpbg("listen")
     assert said(site, site.enqueue("says")) == ["one", "1"]
@@ -308,6 +315,7 @@ def test_the_next_job_of_a_living_worker_runs_the_edited_file(site: Site) -> Non
 
 
 def test_wpbg_run_and_no_opcache(sqlite71: Site) -> None:
+    cold(sqlite71)
     edit(sqlite71, "one")
     first = sqlite71.enqueue("says")
     sqlite71.wpbg("run", "--no-opcache", check=True)

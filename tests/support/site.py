@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.support import php
+from tests.support import opcache, php
 from tests.support.need import require, require_part
 from tests.support.process import WorkerProcess, kill_marked
 from tests.support.wait import wait_for
@@ -44,14 +44,23 @@ class Site:
     """A WordPress in a folder of its own, with its own database.
 
     `name` is the kind (`sqlite71`, `maria71`, `maria61`, `multisite`), `engine` is `sqlite` or
-    `mariadb`. `database` is the file's path, or the name of the database on `server`.
+    `mariadb`. `database` is the file's path, or the name of the database on `server`. `php_flags` are for the PHP of
+    WP-CLI, not for the processes that run jobs.
     """
 
     url = URL
     prefix = "wp_"
     admin, admin_password = ADMIN, ADMIN_PASSWORD
 
-    def __init__(self, name: str, folder: Path, *, server: MariaDB | None = None, database: str | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        folder: Path,
+        *,
+        server: MariaDB | None = None,
+        database: str | None = None,
+        php_flags: Sequence[str] = (),
+    ) -> None:
         self.name = name
         self.folder = folder
         """Holds `path`, `bin`, `home` and `elsewhere`, and goes away with the site."""
@@ -62,6 +71,7 @@ class Site:
         self.jobs = self.table("bg_jobs")
         self.phar = require_part("wp-cli.phar")
         self.wp_argv = [require("php", "php-cli"), str(self.phar)]
+        self.php_flags = tuple(php_flags)
         self.constants: dict[str, Any] = {}
         self._workers: list[WorkerProcess] = []
         self._make_surroundings()
@@ -73,8 +83,9 @@ class Site:
         self.bin = self.folder / "bin"
         self.wp_bin = self.bin / "wp"
         self.wpbg_bin = self.bin / "wpbg"
-        for program, argv in ((self.wp_bin, self.wp_argv), (self.wpbg_bin, [sys.executable, "-m", "wpbg"])):
-            program.write_text(f'#!/bin/sh\nexec {shlex.join(argv)} "$@"\n')
+        self.wp_bin.write_text(opcache.script(self.wp_argv, self.php_flags))
+        self.wpbg_bin.write_text(f'#!/bin/sh\nexec {shlex.join([sys.executable, "-m", "wpbg"])} "$@"\n')
+        for program in (self.wp_bin, self.wpbg_bin):
             program.chmod(0o755)
         self.elsewhere = self.folder / "elsewhere"
         # Nobody's settings: an unbuffered Python, say, hides what happens when its output cannot be written.
@@ -128,9 +139,13 @@ class Site:
         self, *args: str, input: str | None = None, check: bool = True, env: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
         """WP-CLI on this site. With `check`, AssertionError with all it said when it fails."""
+        environment = {**self.env, **(env or {})}
+        # `wp background-worker` starts wpbg with the PHP that it was started with itself.
+        plain = "PHP_INI_SCAN_DIR" in environment or "background-worker" in args
+        flags = () if plain else self.php_flags
         done = subprocess.run(
-            [*self.wp_argv, f"--path={self.path}", *args],
-            env={**self.env, **(env or {})},
+            [self.wp_argv[0], *flags, *self.wp_argv[1:], f"--path={self.path}", *args],
+            env=environment,
             cwd=self.elsewhere,
             input=input or "",
             capture_output=True,
@@ -243,12 +258,17 @@ class Site:
 
     # --- the end ----------------------------------------------------------------------------------
 
-    def close(self) -> None:
-        """End every process of this site, and remove it and its database."""
+    def end_processes(self) -> None:
+        """End every process of this site."""
         for worker in self._workers:
             worker.stop()
         self._workers.clear()
-        kill_marked(MARK, str(self.path))
+        # Killed is not gone yet, and the next site may be in the same folder.
+        wait_for(lambda: not kill_marked(MARK, str(self.path)), what="the site's processes are gone")
+
+    def close(self) -> None:
+        """End its processes, and remove it and its database."""
+        self.end_processes()
         if self.server and self.server.process is not None:
             self.server.execute(f"DROP DATABASE IF EXISTS `{self.database}`")
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
-import os
 import shutil
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from tests.support import opcache
+from tests.support.cores import Cores
 from tests.support.mariadb import MariaDB
 from tests.support.need import ROOT, require_part
 from tests.support.site import ADMIN, ADMIN_PASSWORD, URL, Site
@@ -43,10 +44,15 @@ KINDS = {
 
 
 class Sites:
-    """The sites of one test run, below `folder`, and the MariaDB server that they share."""
+    """The sites of one test run, below `folder`, and the MariaDB server that they share.
 
-    def __init__(self, folder: Path) -> None:
+    With `cached`, WP-CLI takes the code of WordPress from OPcache's file cache, where wpbg's own is not in use.
+    """
+
+    def __init__(self, folder: Path, *, cached: bool = False) -> None:
         self.folder = folder
+        self._cores = Cores(folder / "cores")
+        self._php_flags = opcache.flags(folder / "opcache") if cached else []
         self._templates: dict[tuple[str, MariaDB | None], Site] = {}
         self._open: list[Site] = []
         self._numbers = itertools.count(1)
@@ -60,16 +66,8 @@ class Sites:
         """A site of that kind of its own, with the plugin active; on `server` instead of the common one."""
         template = self.template(name, server)
         site = self._new(name, template.server)
-        # WordPress itself is never written to, so links do; what is below wp-content is the site's own.
-        for entry in template.path.iterdir():
-            target = site.path / entry.name
-            if entry.name == "wp-content":
-                shutil.copytree(entry, target, symlinks=True)
-            elif entry.is_dir():
-                shutil.copytree(entry, target, symlinks=True, copy_function=os.link)
-            else:
-                os.link(entry, target)
-        (site.path / "wp-config.php").unlink()
+        self._cores.put(template.path, site.path)
+        shutil.copytree(template.path / "wp-content", site.path / "wp-content", symlinks=True)
         site.configure(**template.constants)
         if site.server:
             _copy_database(site.server, template.database, site.database)
@@ -87,6 +85,8 @@ class Sites:
 
     def close(self, site: Site) -> None:
         self._open.remove(site)
+        site.end_processes()
+        self._cores.keep(site.path)
         site.close()
 
     def close_on(self, server: MariaDB) -> None:
@@ -103,15 +103,17 @@ class Sites:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _new(self, name: str, server: MariaDB | None) -> Site:
-        number = next(self._numbers)
-        database = f"wp_{name}_{number}" if server else None
-        site = Site(name, self.folder / f"{name}-{number}", server=server, database=database)
-        site.path.mkdir()
+        database = f"wp_{name}_{next(self._numbers)}" if server else None
+        # The folder of a site that is gone is used again: it is the path by which OPcache knows a file.
+        folders = (self.folder / f"{name}-{number}" for number in itertools.count(1))
+        folder = next(folder for folder in folders if not folder.exists())
+        site = Site(name, folder, server=server, database=database, php_flags=self._php_flags)
         self._open.append(site)
         return site
 
     def _build(self, name: str, kind: Kind, server: MariaDB | None) -> Site:
         site = self._new(name, server)
+        site.path.mkdir()
         _copy_wordpress(require_part(kind.wordpress), site.path)
         content = site.path / "wp-content"
         shutil.copytree(ROOT / "php-plugin", content / "plugins/background-worker")

@@ -14,7 +14,7 @@ from tests.support.need import ROOT, require, require_part
 from tests.support.process import kill_marked
 from tests.support.site import MARK, Site
 from tests.support.sites import KINDS, Sites
-from tests.support.wait import wait_for
+from tests.support.wait import next_second, wait_for
 
 SLEEPER = "import time; print('up', flush=True); time.sleep(600)"
 
@@ -48,6 +48,49 @@ def test_clones_share_nothing(sites: Sites, kind: str) -> None:
     sites.close(one)
     sites.close(other)
     assert not one.folder.exists()
+
+
+@pytest.mark.parametrize("changed", ["edited", "edited in place", "added", "removed", "mode"])
+def test_what_a_test_did_to_wordpress_is_gone_with_its_site(sites: Sites, changed: str) -> None:
+    site = sites.clone("sqlite71")
+    file = site.path / "wp-includes/version.php"
+    before, paths = file.read_text(), len(list(site.path.rglob("*")))
+    if changed in ("edited", "removed"):
+        file.unlink()
+    if changed in ("edited", "edited in place"):
+        file.write_text(before + "\n")
+    if changed == "added":
+        (site.path / "wp-admin/more.php").touch()
+    if changed == "mode":
+        file.chmod(0o600)
+    sites.close(site)
+    again = sites.clone("sqlite71")
+    assert again.path == site.path
+    assert file.read_text() == before
+    assert len(list(again.path.rglob("*"))) == paths
+    assert file.stat().st_mode & 0o777 == 0o644
+    sites.close(again)
+
+
+def test_wordpress_and_what_wpbg_compiled_of_it_are_handed_on(sites: Sites) -> None:
+    """And nothing that was a site's own."""
+    site = sites.clone("sqlite71")
+    file = site.path / "wp-includes/version.php"
+    untouched = file.stat().st_ctime_ns
+    site.mu_plugin("mine", "function mine() { return 1; }")
+    site.enqueue("mine")
+    next_second()
+    site.wpbg("run", check=True)
+    sites.close(site)
+    again = sites.clone("sqlite71")
+    assert again.path == site.path
+    assert file.stat().st_ctime_ns == untouched
+    compiled = list((again.folder / "home/.cache/wpbg/opcache").rglob("*.bin"))
+    assert any(file.name == "version.php.bin" for file in compiled)
+    assert not [file for file in compiled if "/wp-content/" in str(file) or file.name == "wp-config.php.bin"]
+    assert not (again.path / "wp-content/mu-plugins").exists()
+    assert again.query(f"SELECT id FROM {again.jobs}") == []
+    sites.close(again)
 
 
 def test_multisite_is_a_network_of_three(multisite: Site) -> None:
