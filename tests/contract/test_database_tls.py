@@ -97,6 +97,11 @@ def test_by_socket_as_well(settings: DatabaseSettings, server: SecureMariaDB) ->
     assert cipher(replace(settings, host=f"localhost:{server.socket}"))
 
 
+def test_the_cas_of_the_machine_are_not_read_for_a_server_that_is_not_checked(settings: DatabaseSettings) -> None:
+    with patch("ssl.SSLContext.load_default_certs", side_effect=AssertionError("they are read")):
+        assert cipher(replace(settings, flags=0)), "it has TLS, so it is used"
+
+
 def test_a_broken_tls_that_nobody_asked_for_does_not_keep_us_out(
     settings: DatabaseSettings, server: SecureMariaDB
 ) -> None:

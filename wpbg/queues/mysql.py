@@ -20,7 +20,7 @@ from wpbg.queues.connection import Database, Row, TooLarge
 from wpbg.queues.mysql_errors import no_tls, tls_failure, translated
 from wpbg.queues.settings import DatabaseSettings, Endpoint, endpoint
 from wpbg.queues.sql import PARAMETER
-from wpbg.queues.tls import tls_context
+from wpbg.queues.tls import QuickConnection, tls_context
 
 CONNECT_SECONDS = 10
 ANSWER_SECONDS = 60
@@ -103,7 +103,7 @@ class MySQL(Database):
     def _connect(self, at: Endpoint, **tls: Any) -> pymysql.connections.Connection[Any]:
         settings = self.settings
         flags = settings.flags & (CLIENT.IGNORE_SPACE | CLIENT.INTERACTIVE)
-        connection: pymysql.connections.Connection[Any] = pymysql.connect(
+        return QuickConnection(
             host=at.host,
             port=at.port,
             unix_socket=at.socket,
@@ -120,7 +120,6 @@ class MySQL(Database):
             write_timeout=ANSWER_SECONDS,
             **tls,
         )
-        return connection
 
     def _set_up(self) -> None:
         begun = time.monotonic()

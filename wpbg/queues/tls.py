@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ssl
+from typing import TYPE_CHECKING, Any
 
+from pymysql.connections import Connection
 from pymysql.constants import CLIENT
 
 from wpbg.errors import QueueError
@@ -11,6 +13,28 @@ from wpbg.queues.settings import DatabaseSettings
 
 DONT_VERIFY = 64
 """MYSQLI_CLIENT_SSL_DONT_VERIFY_SERVER_CERT"""
+
+if TYPE_CHECKING:
+    _Connection = Connection[Any]
+else:
+    _Connection = Connection
+
+
+class QuickConnection(_Connection):
+    """A connection that does not wait for the CAs of this machine to be read where no server is checked by them.
+
+    Where TLS is not asked for, PyMySQL (1.2) makes itself ready for it all the same, for a server that has it: 10 to
+    20 ms of CPU for every connection.
+    """
+
+    def _create_ssl_ctx(self, sslp: Any) -> ssl.SSLContext:
+        if sslp:
+            made: ssl.SSLContext = super()._create_ssl_ctx(sslp)  # type: ignore[misc]
+            return made
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        return context
 
 
 def tls_context(settings: DatabaseSettings) -> ssl.SSLContext | None:
