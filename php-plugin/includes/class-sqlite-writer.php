@@ -80,6 +80,10 @@ final class Sqlite_Writer {
 	 * @throws \PDOException When it cannot be prepared.
 	 */
 	private static function prepared( \PDO $pdo, $sql, $places, array $shared ) {
+		// What a filter leaves nothing of is not run, as $wpdb has it; PHP 8 throws another error for it.
+		if ( '' === trim( $sql ) ) {
+			throw new \PDOException( 'a filter of the site took the statement away' );
+		}
 		$statement = $pdo->prepare( $sql );
 		if ( ! $statement ) {
 			throw new \PDOException( implode( ' ', $pdo->errorInfo() ) ); // A connection that does not throw by itself.
