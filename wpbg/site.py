@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -63,9 +64,10 @@ class Site:
     _blogs: dict[int, tuple[float, str]] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def ask(cls, wp: WpCli) -> Site:
-        """Boot the site once and read what we need. Raises a `SiteError`, or `QueueUnreachable` for its database."""
-        told = wp.eval_json(" ".join(PROBE.split("\n")))
+    def ask(cls, wp: WpCli, meanwhile: Callable[[], None] | None = None) -> Site:
+        """Boot the site once and read what we need; `meanwhile` is called while it boots. Raises a `SiteError`, or
+        `QueueUnreachable` for its database."""
+        told = wp.eval_json(" ".join(PROBE.split("\n")), meanwhile=meanwhile)
         return cls(
             wp=wp,
             path=told["path"],

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import shlex
 import shutil
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -113,35 +113,57 @@ class WpCli:
         command = ["shell", "--basic"] if shell else ["eval", SERVE]
         return self.argv(*command, f"--exec={WORKER_EXEC}", url=url)
 
-    def run(self, *args: str, stdin: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
-        """`wp ARGS`, whatever its exit code. Raises `WpCliNotFound` when it cannot be started at all."""
+    def run(
+        self, *args: str, stdin: bytes | None = None, meanwhile: Callable[[], None] | None = None
+    ) -> subprocess.CompletedProcess[bytes]:
+        """`wp ARGS`, whatever its exit code; `meanwhile` is called once it has begun.
+
+        Raises `WpCliNotFound` when it cannot be started at all.
+        """
         argv = self.argv(*args)
         try:
-            return subprocess.run(
+            process = subprocess.Popen(
                 argv,
                 cwd=self.cwd,
                 env=self.environment(),
-                input=stdin if stdin is not None else b"",
-                capture_output=True,
-                timeout=BOOT_TIMEOUT,
-                check=False,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
             )
-        except subprocess.TimeoutExpired as error:
-            raise WpCliFailed(
-                f"WP-CLI gave no answer in {BOOT_TIMEOUT:g} s: something in the site waits for an answer. "
-                f"Try `{shlex.join(self.words)} eval 1` in {self.cwd}."
-            ) from error
         except OSError as error:
             raise WpCliNotFound(f"{argv[0]} could not be started: {error.strerror or error}.") from error
+        with process:
+            try:
+                if meanwhile is not None:
+                    meanwhile()
+                said, complained = process.communicate(stdin or b"", timeout=BOOT_TIMEOUT)
+            except subprocess.TimeoutExpired as error:
+                process.kill()
+                raise WpCliFailed(
+                    f"WP-CLI gave no answer in {BOOT_TIMEOUT:g} s: something in the site waits for an answer. "
+                    f"Try `{shlex.join(self.words)} eval 1` in {self.cwd}."
+                ) from error
+            except BaseException:
+                process.kill()
+                raise
+        return subprocess.CompletedProcess(argv, process.returncode, said, complained)
 
-    def eval_json(self, code: str, stdin: bytes | None = None, plugins: bool = True) -> Any:
+    def eval_json(
+        self,
+        code: str,
+        stdin: bytes | None = None,
+        plugins: bool = True,
+        meanwhile: Callable[[], None] | None = None,
+    ) -> Any:
         """Run PHP inside the site; `code` leaves its answer in `$answer`. Raises what `refusal` says.
 
         Without `plugins`, neither they nor the theme are loaded: a broken one is no obstacle then.
         """
-        mark = secrets.token_hex(12)
+        mark = os.urandom(12).hex()
         bare = [] if plugins else ["--skip-plugins", "--skip-themes"]
-        done = self.run("eval", f"{code};echo '{mark}',json_encode($answer),'{mark}';", *bare, stdin=stdin)
+        done = self.run(
+            "eval", f"{code};echo '{mark}',json_encode($answer),'{mark}';", *bare, stdin=stdin, meanwhile=meanwhile
+        )
         pieces = done.stdout.split(mark.encode())
         if len(pieces) < 3:
             raise refusal(done, self)

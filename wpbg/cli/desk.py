@@ -6,16 +6,16 @@ import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from wpbg.cli.options import Target
 from wpbg.errors import UsageError, WpbgError
-from wpbg.lanes import discard_in_broker, waiting_in_broker, waiting_outside
-from wpbg.ledger import Ledger
-from wpbg.queues.settings import DatabaseSettings
-from wpbg.site import Site
+
+if TYPE_CHECKING:
+    from wpbg.ledger import Ledger
+    from wpbg.site import Site
 
 STATUSES = ("queued", "delayed", "running", "completed", "failed", "cancelled")
 
@@ -25,7 +25,11 @@ UNITS = {"": 1, "s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 604800}
 @contextmanager
 def ledger_of(target: Target) -> Iterator[tuple[Site, Ledger]]:
     """The site and its ledger, closed in the end. Raises a `SiteError` or `QueueUnreachable`."""
-    site = target.site()
+    site = target.site(meanwhile=_load)
+    from wpbg.lanes import discard_in_broker, waiting_in_broker, waiting_outside
+    from wpbg.ledger import Ledger
+    from wpbg.queues.settings import DatabaseSettings
+
     settings = DatabaseSettings.from_mapping(site.database)
     ledger = Ledger(
         settings,
@@ -37,6 +41,19 @@ def ledger_of(target: Target) -> Iterator[tuple[Site, Ledger]]:
         yield site, ledger
     finally:
         ledger.close()
+
+
+def _load() -> None:
+    """What the site's answer is used with. Imported while WP-CLI boots, it keeps nobody waiting."""
+    import wpbg.lanes
+    import wpbg.ledger.book
+    import wpbg.queues.mysql
+    import wpbg.queues.sqlite  # noqa: F401  # Which of them it is, the site will say.
+    from wpbg.cli.show import fancy
+
+    if fancy():
+        import rich.console
+        import rich.table  # noqa: F401
 
 
 class Span(click.ParamType):  # type: ignore[type-arg]  # generic from click 8.3 on

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,7 +15,9 @@ from wpbg.cli.options import Target, format_option, site_options
 from wpbg.cli.show import Column, Row, by_word, fancy, key, say, show_csv, show_json, show_rows
 from wpbg.cli.text import ago, clean, clean_text, count, moment, run_time
 from wpbg.errors import QueueUnreachable
-from wpbg.ledger import Ledger
+
+if TYPE_CHECKING:
+    from wpbg.ledger import Ledger
 
 COMMANDS = {
     "add": ("wpbg.cli.job_add:add", "Add a job."),

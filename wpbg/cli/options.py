@@ -39,9 +39,10 @@ class Target:
         if not (self.allow_root or "--allow-root" in wp.words or os.environ.get("WP_CLI_ALLOW_ROOT")):
             refuse_root(wp.cwd)
 
-    def site(self) -> Site:
-        """The site, with the plugin ready. Raises a `SiteError` or `QueueUnreachable`."""
-        site = Site.ask(self.wp_cli())
+    def site(self, meanwhile: Callable[[], None] | None = None) -> Site:
+        """The site, with the plugin ready; `meanwhile` is called while it boots. Raises a `SiteError` or
+        `QueueUnreachable`."""
+        site = Site.ask(self.wp_cli(), meanwhile)
         site.need_plugin()
         return site
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,8 +13,10 @@ from wpbg.cli.options import Target, format_option, site_options
 from wpbg.cli.show import Column, key, show_rows
 from wpbg.cli.text import clean, count, duration
 from wpbg.errors import UsageError, WpbgError
-from wpbg.job import Status
-from wpbg.ledger import Ledger
+
+if TYPE_CHECKING:
+    from wpbg.job import Status
+    from wpbg.ledger import Ledger
 
 COMMANDS = {
     "list": ("wpbg.cli.queues:list_queues", "List queues with how much waits in them."),
@@ -118,6 +121,8 @@ Examples:
 @site_options
 def purge(target: Target, name: str, statuses: tuple[str, ...], yes: bool) -> None:
     """Delete the waiting jobs of a queue. Running ones stay."""
+    from wpbg.job import Status
+
     chosen = tuple(map(Status, dict.fromkeys(statuses))) or (Status.QUEUED, Status.DELAYED)
     kinds = " and ".join(status.value for status in chosen)
     with ledger_of(target) as (_, ledger):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,8 +16,10 @@ from wpbg.cli.show import console, fancy, plain_table, rich_table, show_json, te
 from wpbg.cli.text import clean
 from wpbg.cli.workers import worker_columns
 from wpbg.errors import QueueUnreachable
-from wpbg.ledger import Ledger
-from wpbg.site import Site
+
+if TYPE_CHECKING:
+    from wpbg.ledger import Ledger
+    from wpbg.site import Site
 
 EVERY = 1.0
 """Seconds between two looks with --watch."""
