@@ -10,6 +10,7 @@ import signal
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, redirect_stdout
 from pathlib import Path
@@ -20,7 +21,7 @@ import pytest
 from benchmarks import claims, enqueue, latency, machine, others, startup, throughput, upkeep
 from benchmarks.charts import drawn, titles
 from benchmarks.figures import Figure
-from benchmarks.ground import DurableMariaDB, Ground, WrongRun
+from benchmarks.ground import DurableMariaDB, Ground, WrongRun, worker_synchronous
 from benchmarks.harness import RESULTS
 from benchmarks.report import document
 from benchmarks.scale import FULL, QUICK, Scale
@@ -134,10 +135,13 @@ def run(
                     figures += others.measure(ground, scale, teller(name), plugins)
                 else:
                     figures += PARTS[name].measure(ground, scale, teller(name))
-            except (WrongRun, AssertionError) as error:  # What the others found is worth its minutes.
+            except Exception as error:  # What the others found is worth its minutes.
+                if not isinstance(error, (WrongRun, AssertionError)):
+                    traceback.print_exc()
                 failures.append(f"{name} failed: {error}")
                 teller(name)(f"failed: {error}")
         told = {name: ground.plot(name).requests.ask("database") for name in ("MariaDB", "SQLite")}
+        told["SQLite"]["worker"] = worker_synchronous(ground.plot("SQLite").site)
         version = ground.plot("MariaDB").site.wp("core", "version").stdout.strip()
         described = [
             *machine.describe(folder, told, version),

@@ -31,7 +31,7 @@ def single(ground: Ground, scale: Scale, tell: Callable[[str], None]) -> list[Fi
             rates[backend, way].append(scale.singles / seconds)
             tell(f"{backend}, one at a time, {way}: {scale.singles / seconds:,.0f}/s")
         if plot.broker:
-            plot.broker.server.take_all(plot.requests.ask("lane", _kind(backend), "single"))
+            plot.broker.server.take_all(plot.lane("single"))
 
     for _ in range(max(1, scale.rounds * 2 - 1)):
         ground.shuffled([lambda backend=backend: one(backend) for backend in BACKENDS])  # type: ignore[misc]
@@ -88,7 +88,3 @@ def bulk(ground: Ground, scale: Scale, tell: Callable[[str], None]) -> list[Figu
         grown = ratios(own[backend, most], own[backend, few])
         made.append(Figure.of(PART, (backend, f"that memory, {most:,} against {few:,}"), "×", grown, goals.FLAT))
     return made
-
-
-def _kind(backend: str) -> str:
-    return "tube" if backend == "beanstalkd" else "gearman_function"

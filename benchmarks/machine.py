@@ -14,7 +14,8 @@ from tests.support.need import require
 
 
 def describe(folder: Path, databases: dict[str, dict[str, Any]], wordpress: str) -> list[tuple[str, str]]:
-    """What and its value. `folder` is on the disk that was measured on, `databases` what `Requests.database` told."""
+    """What and its value. `folder` is on the disk that was measured on, `databases` what `Requests.database` told, and
+    how a worker has SQLite wait for it."""
     told = [
         ("CPU", f"{_cpu()}, {os.cpu_count()} cores, {platform.machine()}"),
         ("memory", f"{_memory_gb():.0f} GB"),
@@ -30,7 +31,7 @@ def describe(folder: Path, databases: dict[str, dict[str, Any]], wordpress: str)
         told.append(("MariaDB", f"{maria['version']}, {flags}, buffer pool {maria['buffer_mb']} MB"))
     if sqlite:
         names = {0: "OFF", 1: "NORMAL", 2: "FULL", 3: "EXTRA"}
-        setting = f"WordPress writes with synchronous={names[sqlite['synchronous']]}, wpbg with NORMAL"
+        setting = f"synchronous={names[sqlite['synchronous']]} in WordPress, {names[sqlite['worker']]} in wpbg"
         told.append(("SQLite", f"{sqlite['version']} in PHP, journal_mode={sqlite['journal']}, {setting}"))
     for name, argv in (("beanstalkd", ["beanstalkd", "-v"]), ("gearmand", ["gearmand", "--version"])):
         version = re.search(r"\d+(\.\d+)+", _first_line(argv))

@@ -64,6 +64,7 @@ def run(ground: Ground, plot: Plot, lifetime: str, slots: int, jobs: int) -> flo
     """Jobs a second of one worker on so many new jobs, alone in the table."""
     plot.clear()
     plot.add(jobs)
+    plot.check_waiting(jobs)
     site = plot.site
     flags = ("--mode", lifetime, "--concurrency", str(slots), "--stop-when-empty")
     site.wpbg("listen", *flags, check=True, timeout=900)
