@@ -22,6 +22,7 @@ from tests.support.site import Site
 from tests.support.wait import wait_for
 
 PART = "plugins"
+ENQUEUE = "enqueue one by one"
 NAMES = {
     "Action Scheduler": "action-scheduler",
     "WP Minions": "wp-minions",
@@ -102,7 +103,7 @@ def measure(ground: Ground, scale: Scale, tell: Callable[[str], None], plugins: 
         rate = runner.run(jobs, work)
         # A dozen jobs tell nothing of adding.
         if jobs == max(many for many, _ in runner.ways.values()):
-            found[runner.name, "enqueue one by one"].append(added)
+            found[runner.name, ENQUEUE].append(added)
         found[runner.name, way].append(rate)
         tell(f"{runner.name}, {way}: {rate:,.1f} jobs/s")
 
@@ -110,10 +111,10 @@ def measure(ground: Ground, scale: Scale, tell: Callable[[str], None], plugins: 
         ground.shuffled(
             [lambda runner=runner, way=way: one(runner, way) for runner in runners for way in runner.ways]  # type: ignore[misc]
         )
-    order = [runner.name for runner in runners]
     return [
-        Figure.of(PART, labels, "jobs/s", rates)
-        for labels, rates in sorted(found.items(), key=lambda item: order.index(item[0][0]))
+        Figure.of(PART, (runner.name, what), "jobs/s", found[runner.name, what])
+        for runner in runners
+        for what in (ENQUEUE, *runner.ways)
     ]
 
 

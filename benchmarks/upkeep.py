@@ -16,7 +16,7 @@ from benchmarks.scale import Cell, Scale
 from tests.support.process import WorkerProcess
 from tests.support.wait import wait_for
 
-PART = "cpu and memory"
+PART = "CPU and memory"
 WINDOWS = 4
 """Parts of the idle time, whose spread is told."""
 CALM = 0.1
