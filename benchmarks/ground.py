@@ -37,6 +37,9 @@ class DurableMariaDB(MariaDB):
         own = [each for each in super().argv() if not each.startswith(SIZE_LIMITS)]
         return [*own, "--innodb-flush-log-at-trx-commit=1"]
 
+    def for_many_databases(self) -> list[str]:
+        return []
+
 
 class Requests:
     """A booted WordPress of a site that takes commands: see php/requests.php."""

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import socket
 import subprocess
+import tempfile
+import weakref
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,9 @@ import pymysql.cursors
 from tests.support.need import require
 from tests.support.server import Server, free_port
 from tests.support.sockets import socket_path
+
+MEMORY = Path("/dev/shm")
+"""A folder in memory, where the machine has one."""
 
 
 class MariaDB(Server):
@@ -34,6 +40,7 @@ class MariaDB(Server):
         self.socket = socket_path(folder)
         self.log = folder / "error.log"
         self.port = free_port()
+        self._memory: Path | None = None
         self._as = ["--user=root"] if os.geteuid() == 0 else []
         self._create()
 
@@ -77,10 +84,19 @@ class MariaDB(Server):
             # committed is there after `kill`; the machine itself does not crash.
             f"--innodb-flush-log-at-trx-commit={2 if self.durable else 0}",
             "--innodb-doublewrite=0",
-            # A database is made and dropped for each test: no files of its own, no waiting for them either.
-            *([] if self.durable else ["--loose-innodb-file-per-table=0", "--loose-sync-frm=0"]),
+            *([] if self.durable else self.for_many_databases()),
             *self._as,
         ]
+
+    def for_many_databases(self) -> list[str]:
+        """One is made and dropped for each test: 60 instead of 340 ms, most of it waiting for the disk."""
+        flags = ["--loose-innodb-file-per-table=0", "--loose-sync-frm=0", "--innodb-flush-method=nosync"]
+        if self._memory is None and os.access(MEMORY, os.W_OK):
+            self._memory = Path(tempfile.mkdtemp(prefix="wpbg-", dir=MEMORY))
+            weakref.finalize(self, shutil.rmtree, self._memory, ignore_errors=True)
+        if self._memory:
+            flags.append(f"--loose-log-ddl-recovery={self._memory / 'ddl.log'}")
+        return flags
 
     def answers(self) -> bool:
         with contextlib.suppress(pymysql.Error):
