@@ -1,9 +1,10 @@
 """From the request's call of `add_async_job` to the callback's first line, on idle and on loaded queues.
 
-One worker per lifetime and backend, all running at once. *Idle*: one of them is picked at random and gets one job from
-a booted WordPress; after a random pause the next one does. So each waits for jobs most of the time, for moments of
-every length, while hardly anything else goes on. *Loaded*: one worker gets jobs for some seconds at half the rate that
-it manages, at random moments. Both ends are stamped by PHP with `microtime`, on one machine.
+One lifetime after the other, with one worker on each backend's site: a job that is added wakes all workers of its site,
+and others would be in the way. *Idle*: one of them is picked at random and gets one job from a booted WordPress; after
+a random pause the next one does. So each waits for jobs most of the time, for moments of every length. *Loaded*: one
+worker gets jobs for some seconds at half the rate that it manages, at random moments. Both ends are stamped by PHP with
+`microtime`, on one machine.
 """
 
 from __future__ import annotations
@@ -13,19 +14,19 @@ import json
 import select
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from benchmarks import goals
 from benchmarks.figures import Figure, steady_rate
 from benchmarks.ground import Ground, Plot, WrongRun
-from benchmarks.scale import Cell, Scale
+from benchmarks.scale import LIFETIMES, Cell, Scale
 from tests.support.process import WorkerProcess
 from tests.support.sockets import socket_path
 from tests.support.wait import wait_for
 
 PART = "latency"
-PAUSE = (0.02, 0.09)
+PAUSE = (0.02, 0.1)
 """Seconds between two jobs of the idle phase."""
 PATIENCE = 60.0
 """Seconds after which a job is given up, and the run with it."""
@@ -86,27 +87,27 @@ class Bell:
 
 
 def measure(ground: Ground, scale: Scale, tell: Callable[[str], None]) -> list[Figure]:
-    with posted(ground, scale) as posts:
-        bell = Bell(ground)
-        with contextlib.closing(bell.socket):
-            persistent = [post for post in posts if post.cell.lifetime != "restart"]
-            # A boot per job takes a core for a while: restart has a phase of its own, and all of it to itself.
-            idle(ground, scale, bell, persistent, wait=False)
-            idle(ground, scale, bell, [post for post in posts if post not in persistent], wait=True)
-        made = [figure for post in posts for figure in idle_figures(post, tell)]
-        for post in ground.chance.sample(posts, len(posts)):
-            made += loaded(ground, scale, post, tell)
+    made: list[Figure] = []
+    bell = Bell(ground)
+    with contextlib.closing(bell.socket):
+        for lifetime in LIFETIMES:
+            cells = [cell for cell in scale.cells if cell.lifetime == lifetime]
+            with posted(ground, cells) as posts:
+                # A boot per job takes a core for a while: then nothing else happens meanwhile.
+                idle(ground, scale, bell, posts, wait=lifetime == "restart")
+                made += [figure for post in posts for figure in idle_figures(post, tell)]
+                for post in ground.chance.sample(posts, len(posts)):
+                    made += loaded(ground, scale, post, tell)
     return sorted(made, key=lambda figure: (figure.labels[2], ("loop", "fork", "restart").index(figure.labels[0])))
 
 
 @contextlib.contextmanager
-def posted(ground: Ground, scale: Scale) -> Iterator[list[Post]]:
-    """The workers, each with a queue of its own on its site, each with PHP booted."""
+def posted(ground: Ground, cells: Sequence[Cell]) -> Iterator[list[Post]]:
+    """The workers, each on a site of its own, with PHP booted."""
     posts = []
-    for plot in {cell.backend: ground.plot(cell.backend) for cell in scale.cells}.values():
-        plot.clear()
-    for cell in scale.cells:
+    for cell in cells:
         plot = ground.plot(cell.backend)
+        plot.clear()
         worker = plot.site.start_wpbg("listen", "--queue", cell.lifetime, "--mode", cell.lifetime)
         posts.append(Post(cell, plot, worker))
     try:
