@@ -69,6 +69,8 @@ def prepared(site: Site, mode: str, flags: Flags, log: Log) -> Iterator[Pool]:
             stack.enter_context(server.serving(pool, Ledger(DatabaseSettings.from_mapping(site.database))))
         bell = Doorbell.hang(site.bell, pool.control.knock)
         if bell is not None:
+            pool.control.turns = 1
+        if bell is not None:
             stack.callback(bell.close)
         systemd = Systemd.from_environment()
         if systemd is not None:

@@ -29,6 +29,7 @@ class Claimer:
         self._skip_lock = skip_lock
         self._chance = chance
         self._spread = 1
+        self._idle = False
 
     def claim(self, limit: int, claim: Claim) -> list[Lease]:
         """Up to `limit` leases, best first."""
@@ -38,12 +39,14 @@ class Claimer:
             if len(leases) >= limit:
                 break
             leases += way(queue, limit - len(leases), claim, not leases)
+        self._idle = not leases
         return leases
 
     def _locked(self, queue: str, limit: int, claim: Claim, begins: bool) -> list[Lease]:
         database = self._database
-        # SQLite has one write lock for the whole site: not taken just to find nothing.
-        if database.one_writer and not database.rows("claim_candidates", queue=queue, limit=1):
+        # SQLite has one write lock for the whole site: not taken just to find nothing. Elsewhere, a question alone is
+        # a third of a transaction, and an idle worker asks all day.
+        if (database.one_writer or self._idle) and not database.rows("claim_candidates", queue=queue, limit=1):
             return []
 
         def take() -> list[Lease]:
