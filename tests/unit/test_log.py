@@ -117,11 +117,13 @@ def test_a_rotated_file_is_followed(path: Path, how: str) -> None:
 
 def test_rotation_in_the_middle_of_work_loses_no_line(path: Path) -> None:
     log, _ = with_file(path)
-    done = threading.Event()
+    done, rotated = threading.Event(), threading.Semaphore(0)
 
     def write(slot: int) -> None:
         for number in range(500):
             log.event("job.completed", id=f"{slot}-{number}")
+            if slot == 0 and number % 100 == 0:
+                rotated.acquire()  # However the threads take turns, some of it happens in between.
 
     def rotate() -> None:
         number = 0
@@ -129,6 +131,7 @@ def test_rotation_in_the_middle_of_work_loses_no_line(path: Path) -> None:
             if path.exists():
                 number += 1
                 path.rename(path.with_suffix(f".{number}"))
+                rotated.release()
 
     rotating = threading.Thread(target=rotate)
     rotating.start()
