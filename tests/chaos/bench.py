@@ -33,6 +33,8 @@ WORKERS = 2
 SLOTS = 2
 PAUSE = {"loop": 70_000, "fork": 70_000, "restart": 2_000}
 """Microseconds that a job sleeps at most before and after it is noted down: slots are to be busy when a fault comes."""
+SLOW = {"loop": 8, "fork": 1, "restart": 1}
+"""One in so many does, so much longer. Those between are short, and so are with PHP before their turn."""
 
 BACKENDS = ("mariadb", "sqlite", "beanstalkd", "gearmand")
 """The brokers persist: beanstalkd -b, gearmand -q MySQL. Behind them is MariaDB."""
@@ -88,6 +90,7 @@ class Bench:
         constants: dict[str, Any] = {"BACKGROUND_WORKER_LOG": str(self.small_disk / "worker.log")}
         self.broker = self._broker()
         code = (PHP / "chaos.php").read_text() + f"\ndefine( 'CHAOS_PAUSE', {PAUSE[self.lifetime]} );\n"
+        code += f"define( 'CHAOS_SLOW', {SLOW[self.lifetime]} );\n"
         if self.broker:
             assert self.network is not None
             address = self.network.to(self.broker.host, self.broker.port)

@@ -9,14 +9,15 @@
  */
 function chaos_job( $n ) {
 	global $wpdb;
-	usleep( random_int( 0, CHAOS_PAUSE ) );
+	$pause = 0 === $n % CHAOS_SLOW ? CHAOS_PAUSE * CHAOS_SLOW : 0;
+	usleep( random_int( 0, $pause ) );
 	$wpdb->suppress_errors( true );
 	$row  = array( $n, background_job()->id, (int) ( chaos_clock() * 1000 ), getmypid(), posix_getppid(), (string) getenv( 'CHAOS_WORKER' ) );
 	$done = $wpdb->query( $wpdb->prepare( "INSERT INTO {$wpdb->base_prefix}chaos_ran (n, job, at, pid, ppid, worker) VALUES (%d, %s, %d, %d, %d, %s)", $row ) );
 	if ( 1 !== $done ) {
 		throw new RuntimeException( "Run $n could not be written down: {$wpdb->last_error}" );
 	}
-	usleep( random_int( 0, CHAOS_PAUSE ) );
+	usleep( random_int( 0, $pause ) );
 	return $n;
 }
 
