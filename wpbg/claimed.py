@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections import deque
@@ -17,13 +18,16 @@ HELD = Outcome(Ending.INTERRUPTED)
 
 class Claimed:
     """The leases of one slot; each is in one of the three places. Safe from every thread: the pool's renews them and
-    takes away from them while the slot's works. Seconds are those of `time.monotonic`."""
+    takes away from them while the slot's works. The first of those that are held may be with PHP already (`ahead`):
+    they are not given back or dropped before they are `withdrawn`. Seconds are those of `time.monotonic`."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._running: Lease | None = None
         self._since = 0.0
         self._held: deque[Lease] = deque()
+        self._ahead = 0
+        self._doomed: list[Lease] = []
         self._unsettled: list[Settlement] = []
 
     @property
@@ -35,6 +39,17 @@ class Claimed:
     def holds(self) -> bool:
         """Whether more is to be run."""
         return bool(self._held)
+
+    @property
+    def ahead(self) -> int:
+        """How many of those to be run PHP has already."""
+        return self._ahead
+
+    @property
+    def all_ahead(self) -> bool:
+        """Whether there are more to be run, and PHP has all of them."""
+        with self._lock:
+            return bool(self._held) and self._ahead == len(self._held)
 
     def leases(self) -> list[Lease]:
         """All that must not run out."""
@@ -54,8 +69,25 @@ class Claimed:
                 return None
             arm()
             self._running = self._held.popleft()
+            self._ahead = max(0, self._ahead - 1)
             self._since = time.monotonic()
             return self._running
+
+    def send_ahead(self, most: int, blog_id: int) -> list[Lease]:
+        """The next ones that PHP has not, as far as they are of this blog: it has them from now on."""
+        with self._lock:
+            rest = itertools.islice(self._held, self._ahead, self._ahead + most)
+            sent = list(itertools.takewhile(lambda lease: lease.job.blog_id == blog_id, rest))
+            self._ahead += len(sent)
+            return sent
+
+    def withdrawn(self, left: int) -> None:
+        """PHP has only the next `left` any more."""
+        with self._lock:
+            self._ahead = min(left, self._ahead)
+            doomed, self._doomed = self._doomed, []
+            for lease in doomed:
+                self._drop(lease)
 
     def end(self, item: Settlement | None) -> None:
         """The running job ended so; None: nobody knows how, its lease will run out."""
@@ -78,15 +110,22 @@ class Claimed:
     def drop(self, lease: Lease) -> None:
         """A held lease that was lost, or that somebody cancelled, is not run."""
         with self._lock:
-            if lease in self._held:
-                self._held.remove(lease)
-                self._unsettled.append(Settlement(lease, Release(), HELD))
+            self._drop(lease)
+
+    def _drop(self, lease: Lease) -> None:
+        if lease in itertools.islice(self._held, self._ahead):
+            self._doomed.append(lease)  # It begins within the next moment, or is withdrawn.
+        elif lease in self._held:
+            self._held.remove(lease)
+            self._unsettled.append(Settlement(lease, Release(), HELD))
 
     def hand_back(self) -> None:
         """Jobs that were claimed ahead and will not be run go back uncounted."""
         with self._lock:
-            while self._held:
-                self._unsettled.append(Settlement(self._held.popleft(), Release(), HELD))
+            back = list(self._held)[self._ahead :]
+            for _ in back:
+                self._held.pop()
+            self._unsettled += [Settlement(lease, Release(), HELD) for lease in back]
 
     def take_unsettled(self) -> list[Settlement]:
         """What is to be recorded. The caller sees to it that it is."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from wpbg.claimed import Claimed
 from wpbg.control import Control
 from wpbg.errors import QueueUnreachable
-from wpbg.job import Ending, Lease, Outcome, Progress
+from wpbg.job import Ending, Job, Lease, Outcome, Progress
 from wpbg.log import Log
 from wpbg.queues.base import Queue, Settlement
 from wpbg.recorder import Recorder
@@ -61,7 +61,7 @@ class Slot:
         self._recorder = Recorder(name, self._claimed, control, log, self._settled)
         self._known_begun: Lease | None = None
         self._pid = 0
-        self._batch_since = 0.0
+        self._batch_since, self._done = 0.0, 0
         self._failed_starts = 0
         self._random = random.Random()
 
@@ -113,8 +113,6 @@ class Slot:
         while not self._control.stopping.is_set():
             leases = self._reserve(self._window.size)
             if leases:
-                if len(leases) >= self._window.size:
-                    self._control.knock()  # There may be more: one of the neighbours looks as well.
                 wait = self._control.idle_min
                 self._work_through(leases)
                 continue
@@ -140,8 +138,10 @@ class Slot:
                 self.state.state = "running"
                 asked = time.monotonic()
                 leases = self._fresh(self._queue.reserve(limit, self.name), asked)
-                if not leases:
+                if not leases and not self._claimed.holds:
                     self.state.state = "idle"
+                if len(leases) >= limit:
+                    self._control.knock()  # There may be more: one of the neighbours looks as well.
                 if said:
                     self._log.event("queue.back", "The queue's server is back; going on.", slot=self.name)
                 return leases
@@ -166,13 +166,13 @@ class Slot:
 
     def _work_through(self, leases: Sequence[Lease]) -> None:
         """Run the leased jobs one after the other and record how they ended."""
-        done = 0
-        self._batch_since = time.monotonic()
+        self._begin_batch()
         self._recorder.wait_for_company()
         self._claimed.hold(leases)
+        more = True
         while (lease := self._next()) is not None:
             outcome = self._execute(lease)
-            done += 1
+            self._done += 1
             if outcome.ending is Ending.NOT_STARTED:
                 self._claimed.hand_back()
                 self._recorder.flush(self._queue)
@@ -181,14 +181,31 @@ class Slot:
                 self._recorder.flush(self._queue)
             if self._control.between:
                 self._control.stopping.wait(self._control.between)
+            more = more and self._go_on()
         self._claimed.hand_back()
         self._recorder.flush(self._queue)
         self.state.state = "idle"
-        self._window.learn(done, time.monotonic() - self._batch_since)
+        self._window.learn(self._done, time.monotonic() - self._batch_since)
+
+    def _begin_batch(self) -> None:
+        self._batch_since, self._done = time.monotonic(), 0
+
+    def _go_on(self) -> bool:
+        """Where PHP has the last jobs of this batch already, take the next ones while it works on them. False when
+        there are none."""
+        if self._control.stopping.is_set() or self._window.size < self._window.most or not self._claimed.all_ahead:
+            return True
+        self._window.learn(self._done, time.monotonic() - self._batch_since)
+        leases = self._reserve(self._window.size)
+        self._begin_batch()
+        self._claimed.hold(leases)
+        return bool(leases)
 
     def _next(self) -> Lease | None:
-        """The next job to run; none once the pool says stop, or when the earlier ones took their time."""
-        if self._control.stopping.is_set() or time.monotonic() - self._batch_since > PATIENCE:
+        """The next job to run; none once the pool says stop, or when the earlier ones took their time, but for those
+        that PHP has already."""
+        enough = self._control.stopping.is_set() or time.monotonic() - self._batch_since > PATIENCE
+        if enough and not self._claimed.ahead:
             return None
         self._pid = 0
         lease = self._claimed.begin(self.runner.arm)
@@ -225,6 +242,17 @@ class Slot:
         )
         self._control.stopping.wait(wait)
 
+    def jobs_ahead(self, lease: Lease, most: int) -> list[Job]:
+        """What may be sent to PHP while it works on `lease`."""
+        late = time.monotonic() - self._batch_since > PATIENCE / 2
+        if late or self._control.between or self._control.stopping.is_set():
+            return []
+        return [each.job for each in self._claimed.send_ahead(most, lease.job.blog_id)]
+
+    def withdrawn(self, left: int) -> None:
+        """See `Listener.withdrawn`."""
+        self._claimed.withdrawn(left)
+
     def report_progress(self, lease: Lease, progress: Progress) -> None:
         """Show progress if the server answers; it is no reason to wait for it."""
         with contextlib.suppress(QueueUnreachable):
@@ -254,6 +282,12 @@ class _Listener:
         if now >= self._next:
             self._next = now + PROGRESS_EVERY
             self._slot.report_progress(self._lease, progress)
+
+    def ahead(self, most: int) -> list[Job]:
+        return self._slot.jobs_ahead(self._lease, most)
+
+    def withdrawn(self, left: int) -> None:
+        self._slot.withdrawn(left)
 
 
 def start_pause(failures: int) -> float:

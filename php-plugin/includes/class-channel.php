@@ -48,6 +48,13 @@ final class Channel {
 	private $out;
 
 	/**
+	 * Our own copy of stderr.
+	 *
+	 * @var resource
+	 */
+	private $err;
+
+	/**
 	 * Sixteen bytes that open each frame.
 	 *
 	 * @var string
@@ -84,6 +91,24 @@ final class Channel {
 		$this->marker = random_bytes( 16 );
 		$this->pid    = getmypid();
 		stream_set_write_buffer( $this->out, 0 );
+	}
+
+	/**
+	 * Divides what is written to stderr: from here on, by this job. The worker does not read it between two jobs that
+	 * follow each other at once.
+	 *
+	 * @param int $number The worker's number of the job.
+	 */
+	public function divide_errors( $number ) {
+		if ( null === $this->err ) {
+			$this->err = fopen( 'php://stderr', 'wb' );
+			stream_set_write_buffer( $this->err, 0 );
+		}
+		try {
+			@fwrite( $this->err, $this->marker . pack( 'N', $number ) ); // phpcs:ignore -- A callback may have closed it; then nothing is written there either.
+		} catch ( \Throwable $thrown ) {
+			unset( $thrown ); // A callback's error handler made an exception of it.
+		}
 	}
 
 	/**

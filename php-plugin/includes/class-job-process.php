@@ -81,6 +81,14 @@ final class Job_Process {
 	 */
 	public function run( array $head, $payload ) {
 		$this->prepare( $head );
+		if ( self::is_late( $head ) ) { // Between the first look at the clock and `S` this process may have stood still.
+			$this->leave_alone( $head );
+			return true;
+		}
+		if ( isset( $head['until'] ) ) {
+			$this->channel->divide_errors( $head['number'] );
+		}
+		Current_Job::begin( $head, $this->channel );
 		$level = ob_get_level();
 		ob_start( array( $this, 'on_output' ), 1 ); // Passed on as it comes: a process that is killed has told all it printed.
 		$this->arm( (int) ( $head['timeout'] ?? 0 ) );
@@ -118,11 +126,37 @@ final class Job_Process {
 		$this->channel->send(
 			'S',
 			array(
-				'id'  => $head['id'],
-				'pid' => getmypid(),
+				'id'     => $head['id'],
+				'number' => $head['number'] ?? null,
+				'pid'    => getmypid(),
 			)
 		);
-		Current_Job::begin( $head, $this->channel );
+	}
+
+	/**
+	 * Whether a job that was sent before its turn may not be begun any more: the worker has given it to others by now.
+	 *
+	 * @param array $head What the worker says of it; `until`, in seconds of `Clock`, where it was sent ahead.
+	 * @return bool
+	 */
+	public static function is_late( array $head ) {
+		return isset( $head['until'] ) && Clock::now() > $head['until'];
+	}
+
+	/**
+	 * Says that a job is not run here.
+	 *
+	 * @param array $head What the worker says of it.
+	 */
+	public function leave_alone( array $head ) {
+		$this->job = null;
+		$this->channel->send(
+			'L',
+			array(
+				'id'     => $head['id'],
+				'number' => $head['number'],
+			)
+		);
 	}
 
 	/**

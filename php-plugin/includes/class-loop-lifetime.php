@@ -58,6 +58,10 @@ final class Loop_Lifetime {
 				return;
 			}
 			$head = $message['head'];
+			if ( Job_Process::is_late( $head ) ) {
+				$this->process->leave_alone( $head );
+				continue;
+			}
 			$why  = $state->reconnect() ?? $this->recycling->stale();
 			if ( null !== $why ) {
 				$this->channel->send( 'B', array( 'why' => $why ) );

@@ -7,6 +7,7 @@ that process lives. It never raises for what a job or a process does: it says so
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -36,6 +37,14 @@ class Listener(Protocol):
 
     def progress(self, progress: Progress) -> None:
         """The job said how far it is."""
+
+    def ahead(self, most: int) -> Sequence[Job]:
+        """The jobs that come next, at most so many, which may be sent to PHP already: those after the ones that were
+        given before."""
+
+    def withdrawn(self, left: int) -> None:
+        """Of the jobs that were sent ahead, PHP has only the next `left` any more. The others have not begun, and will
+        not until they are given to `run`."""
 
 
 class Runner(Protocol):

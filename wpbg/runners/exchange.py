@@ -40,6 +40,8 @@ class Declined(enum.Enum):
     """The process says good-bye, or is gone: another one has to be started."""
     NOT_HERE = "not_here"
     """The job's blog has other plugins than this process has loaded."""
+    LATE = "late"
+    """It was sent ahead, and its turn came too late."""
 
 
 def greet(process: PhpProcess, hello: Mapping[str, Any], limits: Limits) -> dict[str, Any]:
@@ -88,19 +90,29 @@ def _why(process: PhpProcess, said: Kept) -> str:
 
 
 class Run:
-    """One job in one process. `stop` may be called from another thread; everything else is the runner's.
+    """One job in one process. `stop` may be called from another thread; everything else is the runner's. With `go_on`,
+    the process is sent the next jobs as well, if they are worth it.
 
     After `result`, `bye` is why the process says good-bye, None while it may be given another job; `shared` are the
     connections that a forked job had in common with those before and after it.
     """
 
     def __init__(
-        self, process: PhpProcess, job: Job, lifetime: Lifetime, timeout: int, limits: Limits, listener: Listener
+        self,
+        process: PhpProcess,
+        job: Job,
+        lifetime: Lifetime,
+        time_limit: int,
+        limits: Limits,
+        listener: Listener,
+        go_on: bool = False,
     ) -> None:
         self._process, self._job, self._lifetime = process, job, lifetime
-        self._timeout, self._limits, self._listener = timeout, limits, listener
+        self._ahead, self._time_limit, self._go_on = process.ahead, time_limit, go_on
+        self._timeout, self._limits, self._listener = _timeout(job, time_limit), limits, listener
         self.bye: str | None = None
         self.shared: list[str] = []
+        self._number: int | None = None
         self._kept = Kept()
         self._told: dict[str, Any] | None = None
         self._declined: Declined | None = None
@@ -124,19 +136,26 @@ class Run:
         """Run the job to its end."""
         self._send()
         while not self._over():
-            self._obey()
-            deadline = self._deadline()
-            until = min(deadline, time.monotonic() + LOOK)
+            if self._ahead.late:
+                self._withdraw()
+                continue
+            if not self._ahead:
+                self._obey()
+            deadline = max(self._deadline(), self._ahead.until)
+            until = min(self._ahead.until or deadline, deadline, time.monotonic() + LOOK)
             self._guard(functools.partial(self._process.poll, until))
             if time.monotonic() >= deadline and not self._over():
                 self._overran = self._overran or (self._told is None and self._stop is None)
                 self._end_it()
         if self._process.gone:
             if self._lifetime is Lifetime.FORK and self._gone is None:
-                self._process.signal_child(self._child, signal.SIGKILL)  # It has nobody to tell its outcome to.
-            self._guard(self._process.drain)
+                self._process.kill_child(self._child)  # It has nobody to tell its outcome to.
+            if not (self._lifetime is Lifetime.LOOP and self._answered):  # What follows is about the next job.
+                self._guard(self._process.drain)
         else:
-            self._guard(self._process.poll_errors)
+            for event in self._process.poll_errors():
+                self._handle(event)
+        self._ahead.learn(time.monotonic() - self._began)
         began = self._started or self._stop or self._broken or self._overran
         if self._declined or not (began or self._gone is not None):
             return self._declined or Declined.STALE
@@ -145,7 +164,23 @@ class Run:
     # -- what is said -----------------------------------------------------------------------------------------
 
     def _send(self) -> None:
-        job = self._job
+        """This job, unless it is there already, and with it those after it, if that is worth it."""
+        messages = []
+        self._number = self._ahead.take(self._job)
+        if self._number is None:
+            self._number = self._ahead.number()
+            messages.append(self._message(self._job, self._number))
+        elif self._process.killed:
+            self._stop = Stop.NOW  # For what another job did, this one cannot be blamed.
+        self._process.turn = self._number
+        go_on = self._go_on and self._stop is None and not self._process.gone
+        wanted = self._ahead.wanted() if go_on else 0
+        if wanted:
+            jobs = self._listener.ahead(wanted)
+            messages += [self._message(sent.job, sent.number, sent.until) for sent in self._ahead.send(jobs)]
+        self._process.send(b"".join(messages))
+
+    def _message(self, job: Job, number: int, until: float | None = None) -> bytes:
         head = {
             "id": job.id,
             "queue": job.queue,
@@ -153,14 +188,29 @@ class Run:
             "max_attempts": job.max_attempts,
             "batch": job.batch,
             "blog_id": job.blog_id,
-            "timeout": self._timeout,
+            "timeout": _timeout(job, self._time_limit),
+            "number": number,
         }
-        self._process.send(wire.encode(wire.JOB, head, job.payload))
+        if until is not None:
+            head["until"] = until
+        return wire.encode(wire.JOB, head, job.payload)
+
+    def _withdraw(self) -> None:
+        """What was sent ahead may not be begun any more, and has not been, unless what PHP has said by now shows that
+        this job is through."""
+        self._guard(self._process.catch_up)
+        if not self._over():
+            self._ahead.withdraw()
+            self._listener.withdrawn(0)
 
     def _guard(self, read: Callable[[], list[wire.Event]]) -> None:
         try:
-            for event in read():
+            events = read()
+            for number, event in enumerate(events, 1):
                 self._handle(event)
+                if self._answered and self._ahead:
+                    self._process.put_back(events[number:])  # The rest is about the next job.
+                    break
         except ChannelBroken as error:
             self._broken = self._broken or error.message
             self._process.kill()
@@ -175,7 +225,11 @@ class Run:
             self._kept.add(event.data)
             return
         kind, body = event.type, event.body
-        if kind in (wire.STARTED, wire.OUTCOME, wire.GONE, wire.NOT_HERE) and body.get("id") != self._job.id:
+        if kind in (wire.STARTED, wire.LATE) and self._ahead.was_withdrawn(body.get("number")):
+            if kind == wire.LATE:
+                self._ahead.left(body["number"])
+            return
+        if kind in (wire.LATE, wire.STARTED, wire.OUTCOME, wire.GONE, wire.NOT_HERE) and body.get("id") != self._job.id:
             raise ChannelBroken("The bridge spoke of a job that it was not given.")
         if kind == wire.STARTED:
             self._started, self._child = True, int(body.get("pid", 0))
@@ -193,17 +247,24 @@ class Run:
             self._gone = -signal.SIGUSR2  # By which a child says so; this one has just died of it.
         elif kind == wire.NOT_HERE:
             self._declined = Declined.NOT_HERE
+        elif kind == wire.LATE:
+            self._declined = Declined.LATE
         elif kind == wire.BYE:
             self.bye = str(body.get("why", ""))
             if not self._started:
                 self._declined = Declined.STALE
+
+    @property
+    def _answered(self) -> bool:
+        """Whether PHP goes on to the next job."""
+        return self._declined is not None or (self._told is not None and self._told.get("status") != "exited")
 
     def _over(self) -> bool:
         """Whether nothing more is to come about this job."""
         if self._declined or self._process.gone:
             return True
         if self._lifetime is Lifetime.LOOP:
-            return self._told is not None and self._told.get("status") != "exited"
+            return self._answered
         return self._lifetime is Lifetime.FORK and self._gone is not None
 
     # -- ending it --------------------------------------------------------------------------------------------
@@ -241,7 +302,7 @@ class Run:
                 self._guard(lambda: self._process.poll(patience))
             if self._over():
                 return
-            self._process.signal_child(self._child, signal.SIGKILL)
+            self._process.kill_child(self._child)
         self._process.kill()
         self._guard(lambda: self._process.poll(time.monotonic() + 1.0))
 
@@ -259,3 +320,8 @@ class Run:
             kept=self._kept,
             progress=self._progress,
         )
+
+
+def _timeout(job: Job, time_limit: int) -> int:
+    """Seconds that a job may take, 0 is for ever: its own limit, or the site's."""
+    return max(0, time_limit if job.timeout is None else job.timeout)

@@ -67,15 +67,17 @@ class PersistentRunner(Stoppable):
 
     def run(self, job: Job, listener: Listener) -> Outcome:
         """See `Runner.run`."""
-        timeout = self._time_limit if job.timeout is None else job.timeout
         try:
             why = ""
             for _ in range(TRIES):
-                blog, process = self._process_for(job.blog_id)
-                run = Run(process, job, self._lifetime, max(timeout, 0), self._limits, listener)
+                blog, process = self._process_for(job)
+                go_on = self._lifetime is Lifetime.LOOP and not self._replace.is_set()
+                run = Run(process, job, self._lifetime, self._time_limit, self._limits, listener, go_on)
                 self.running(run)
                 answer = run.result()
                 self._see_to(blog, process, run, answer)
+                if process.gone or blog not in self._processes:
+                    listener.withdrawn(sum(len(each.ahead) for each in self._processes.values()))
                 if answer is Declined.NOT_HERE:
                     self._apart.add(job.blog_id)
                 elif not isinstance(answer, Declined):
@@ -92,7 +94,14 @@ class PersistentRunner(Stoppable):
         finally:
             self.done()
 
-    def _process_for(self, blog_id: int) -> tuple[int, PhpProcess]:
+    def _process_for(self, job: Job) -> tuple[int, PhpProcess]:
+        """The process that has the job already, or one that lives, and the blog it was booted for."""
+        for blog, process in self._processes.items():
+            if process.ahead.is_next(job):
+                return blog, process
+        return self._living(job.blog_id)
+
+    def _living(self, blog_id: int) -> tuple[int, PhpProcess]:
         """A living process for the blog, and the blog it was booted for."""
         if self._replace.is_set():
             self._replace.clear()
@@ -118,8 +127,9 @@ class PersistentRunner(Stoppable):
             self._recycled(run.bye)
             self._dismiss(blog)
         elif process.gone:
-            self._recycled(_last_words(process))
-            self._drop(blog)
+            if not _some_begun(process):  # What is left of them in its pipe is told first.
+                self._recycled(_last_words(process))
+                self._drop(blog)
         elif isinstance(answer, Outcome):
             why = self._spoiled(run, answer)
             if why:
@@ -139,7 +149,7 @@ class PersistentRunner(Stoppable):
     def warm(self) -> None:
         """See `Runner.warm`."""
         try:
-            self._process_for(0)
+            self._living(0)
         except (NotStarted, SiteError, QueueUnreachable):
             pass  # The next job is told, and says so.
         finally:
@@ -173,6 +183,7 @@ class PersistentRunner(Stoppable):
 
     def _drop(self, blog: int) -> None:
         process = self._processes.pop(blog)
+        process.ahead.withdraw()
         if process.exit_code is None:
             process.kill()
         else:
@@ -182,6 +193,15 @@ class PersistentRunner(Stoppable):
     def _kill_all(self) -> None:
         for blog in list(self._processes):
             self._drop(blog)
+
+
+def _some_begun(process: PhpProcess) -> bool:
+    """Whether a process that is gone had begun some of the jobs that it was sent ahead; only these are left to it."""
+    if not process.ahead:
+        return False
+    with contextlib.suppress(ChannelBroken):
+        process.put_back(process.drain())
+    return process.ahead.begun(process.unread_starts())
 
 
 def _last_words(process: PhpProcess) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import selectors
 import signal
 import subprocess
@@ -13,11 +14,16 @@ from pathlib import Path
 from typing import BinaryIO
 
 from wpbg.errors import NotStarted
+from wpbg.runners.ahead import Ahead
 from wpbg.runners.base import Kept
 from wpbg.runners.guard import GUARD
-from wpbg.runners.wire import Event, FrameReader, Printed
+from wpbg.runners.wire import STARTED, Event, FrameReader, Message, Printed, Speech
 
 CHUNK = 65536
+FULL = 1024 * 1024
+"""Bytes that are in a pipe at most."""
+DYING = 1.0
+"""Seconds that a process which was killed may take to be gone."""
 TICK = 0.05
 """Seconds between looks at whether the process lives, where the system has no pidfd."""
 
@@ -51,7 +57,14 @@ class PhpProcess:
         """What PHP says its number is; through `docker exec` it is not one of this machine."""
         if guarded:
             GUARD.watch(self.pid)
+        self.ahead = Ahead()
+        self.killed = False
+        """Whether it was ended by us."""
         self._reader = FrameReader(nonce)
+        self._unread: list[Event] = []
+        self.turn = 0
+        """The number of the job whose turn it is."""
+        self._speech = Speech()
         self._outgoing = bytearray()
         self._stdin: BinaryIO | None = self._popen.stdin  # type: ignore[assignment]
         self._stdout, self._stderr = self._popen.stdout.fileno(), self._popen.stderr.fileno()
@@ -104,12 +117,18 @@ class PhpProcess:
 
         Raises `ChannelBroken` when what it said is not the bridge's.
         """
+        if self._unread:
+            return self._taken()
+        self._reader.check()
         events: list[Event] = []
         gone = self.gone
         wait = 0.0 if gone else max(0.0, until - time.monotonic())
         if self._pidfd is None:
             wait = min(wait, TICK)
-        for key, _ in self._selector.select(wait):
+        ready = self._selector.select(wait)
+        if len(ready) > 1:  # What came over stderr was said before what came over stdout, or belongs to nobody.
+            ready.sort(key=lambda found: found[0].fd != self._stderr)
+        for key, _ in ready:
             fd = key.fd
             if self._stdin is not None and key.fileobj is self._stdin:
                 self._write()
@@ -138,16 +157,51 @@ class PhpProcess:
 
     def drain(self) -> list[Event]:
         """After its end: what is left in the pipes. A child that it left behind may hold them open for ever."""
-        events: list[Event] = []
+        events = [*self.poll_errors(), *self._taken()]
         for fd in list(self._open):
             while fd in self._open and self._read(fd, events):
                 pass
         events += self._reader.finish()
         return events
 
+    def catch_up(self) -> list[Event]:
+        """All that it had said when this was called, without waiting."""
+        events = [*self.poll_errors(), *self._taken()]
+        read = 0
+        while self._stdout in self._open and read <= FULL and (more := self._read(self._stdout, events)):
+            read += more
+        return events
+
+    def is_direct(self) -> bool:
+        """Whether PHP writes into the pipe that we read: no wrapper stands between, which could hold something back."""
+        with contextlib.suppress(OSError):
+            theirs, ours = Path(f"/proc/{self.inside}/fd/1").stat(), os.fstat(self._stdout)
+            return (theirs.st_dev, theirs.st_ino) == (ours.st_dev, ours.st_ino)
+        return False
+
+    def put_back(self, events: Sequence[Event]) -> None:
+        """What was read and is for the next job: `poll` and `drain` give it again."""
+        self._unread = [*events, *self._unread]
+
+    def unread_starts(self) -> set[int]:
+        """The numbers of the jobs that were begun by what was put back."""
+        messages = (event for event in self._unread if isinstance(event, Message) and event.type == STARTED)
+        return {int(message.body.get("number", 0)) for message in messages}
+
+    def _printed(self, turn: int) -> list[Event]:
+        """What came over stderr up to this job."""
+        said = self._speech.take(turn)
+        if said:
+            self.errors.add(said)
+        return [Printed(said)] if said else []
+
+    def _taken(self) -> list[Event]:
+        taken, self._unread = self._unread, []
+        return taken
+
     def poll_errors(self) -> list[Event]:
         """What has come over stderr so far: what is there belongs to what was said before, on stdout."""
-        events: list[Event] = []
+        events = self._printed(self.turn)
         while self._stderr in self._open and self._read(self._stderr, events):
             pass
         return events
@@ -157,14 +211,22 @@ class PhpProcess:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, number)
 
-    def signal_child(self, pid: int, number: int) -> None:
-        """Signal a child's group, if `pid` is a process of ours: through a wrapper it may be anybody's number."""
+    def kill_child(self, pid: int) -> None:
+        """End a child's group, and wait for a moment until it is gone: its job may be begun again right after. Only if
+        `pid` is a process of ours: through a wrapper it may be anybody's number."""
         with contextlib.suppress(OSError):
             if pid > 1 and os.getsid(pid) == self.pid:
-                os.killpg(pid, number)
+                ending = _pidfd_open(pid)
+                os.killpg(pid, signal.SIGKILL)
+                if ending is not None:
+                    waiting = select.poll()
+                    waiting.register(ending, select.POLLIN)
+                    waiting.poll(DYING * 1000)
+                    os.close(ending)
 
     def kill(self) -> None:
         """End all of it now."""
+        self.killed = True
         self.signal_group(signal.SIGKILL)
 
     def kill_inside(self) -> None:
@@ -199,23 +261,23 @@ class PhpProcess:
         if not self._outgoing:
             self._selector.unregister(self._stdin)
 
-    def _read(self, fd: int, events: list[Event]) -> bool:
+    def _read(self, fd: int, events: list[Event]) -> int:
         try:
             data = os.read(fd, CHUNK)
         except BlockingIOError:
-            return False
+            return 0
         except OSError:
             data = b""
         if not data:
             self._open.discard(fd)
             self._selector.unregister(fd)
-            return False
+            return 0
         if fd == self._stderr:
-            self.errors.add(data)
-            events.append(Printed(data))
+            self._speech.feed(data, self._reader.marker, more=len(data) == CHUNK)
+            events += self._printed(self.turn)
         else:
             events += self._reader.feed(data)
-        return True
+        return len(data)
 
 
 def _pidfd_open(pid: int) -> int | None:

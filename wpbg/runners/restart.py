@@ -24,8 +24,7 @@ class RestartRunner(Stoppable):
         process = None
         try:
             process = start(self._boot(job.blog_id), {"lifetime": Lifetime.RESTART.value}, self._limits, self.starting)
-            timeout = self._time_limit if job.timeout is None else job.timeout
-            run = Run(process, job, Lifetime.RESTART, max(timeout, 0), self._limits, listener)
+            run = Run(process, job, Lifetime.RESTART, self._time_limit, self._limits, listener)
             self.running(run)
             outcome = run.result()
             if isinstance(outcome, Declined):

@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import struct
 import zlib
+from collections import deque
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -28,7 +29,8 @@ FIRST, LAST = 1, 2
 MAX_MESSAGE = 4 * 1024 * 1024
 """Bytes of one message put together from its frames. The bridge sends none larger: results end at 1 MiB."""
 
-READY, STARTED, PROGRESS, OUTPUT, OUTCOME, GONE, NOT_HERE, BYE = b"R", b"S", b"P", b"O", b"E", b"D", b"N", b"B"
+READY, STARTED, PROGRESS, OUTPUT, OUTCOME, GONE = b"R", b"S", b"P", b"O", b"E", b"D"
+NOT_HERE, LATE, BYE = b"N", b"L", b"B"
 HELLO, JOB, END, QUIT = b"H", b"J", b"X", b"Q"
 """What the letters mean is told at `class-bridge.php`."""
 
@@ -61,40 +63,57 @@ def encode(kind: bytes, head: dict[str, Any], payload: bytes | None = None) -> b
 class FrameReader:
     """Takes bytes as they come and gives the events in them. Keeps at most one frame and one message.
 
-    Raises `ChannelBroken` when a frame is damaged: the marker is there, the checksum is wrong.
+    Raises `ChannelBroken` when a frame is damaged: the marker is there, the checksum is wrong. What came before it is
+    given first; `check` raises then.
     """
 
     def __init__(self, marker: bytes) -> None:
-        self._marker = marker
+        self.marker = marker
         self._buffer = bytearray()
         self._type = b""
         self._parts: list[bytes] | None = None
         self._size = 0
+        self._broken: ChannelBroken | None = None
+
+    def check(self) -> None:
+        """Raises what is wrong with the bytes behind the last event."""
+        if self._broken is not None:
+            raise self._broken
 
     def use_marker(self, marker: bytes) -> None:
         """From here on frames begin with `marker` (16 bytes)."""
         if len(marker) != MARKER:
             raise ChannelBroken("The bridge sent a marker that is not 16 bytes long.")
-        self._marker = marker
+        self.marker = marker
 
     def feed(self, data: bytes) -> list[Event]:
         """The events that are complete now."""
+        self.check()
         self._buffer += data
         events: list[Event] = []
+        try:
+            self._take(events)
+        except ChannelBroken as error:
+            if not events:
+                raise
+            self._broken = error
+        return events
+
+    def _take(self, events: list[Event]) -> None:
         while self._buffer:
-            at = self._buffer.find(self._marker)
+            at = self._buffer.find(self.marker)
             if at < 0:
                 self._give_printed(events, len(self._buffer) - self._possible_marker())
                 break
             self._give_printed(events, at)
             if not self._take_frame(events):
                 break
-        return events
 
     def finish(self) -> list[Event]:
         """The stream has ended: what is left is a part of a frame, or was printed."""
+        self.check()
         events: list[Event] = []
-        if not self._buffer.startswith(self._marker):
+        if not self._buffer.startswith(self.marker):
             self._give_printed(events, len(self._buffer))
         self._buffer.clear()
         return events
@@ -107,7 +126,7 @@ class FrameReader:
     def _possible_marker(self) -> int:
         """How many bytes at the end may be the beginning of a marker."""
         for length in range(min(MARKER - 1, len(self._buffer)), 0, -1):
-            if self._buffer.endswith(self._marker[:length]):
+            if self._buffer.endswith(self.marker[:length]):
                 return length
         return 0
 
@@ -147,6 +166,37 @@ class FrameReader:
             if kind == READY:
                 self.use_marker(_marker(message.body))
             events.append(message)
+
+
+class Speech:
+    """What comes over stderr, by the job that wrote it: where one follows another at once, PHP writes the marker there
+    and the number of the job that it begins (4 bytes)."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+        self._parts: deque[tuple[int, bytes]] = deque()
+        self._number = 0
+
+    def feed(self, data: bytes, marker: bytes, more: bool) -> None:
+        """Bytes as they come; `more`: this may end in the middle of a marker, and the rest comes at once."""
+        self._buffer += data
+        while (at := self._buffer.find(marker)) >= 0 and len(self._buffer) >= at + MARKER + 4:
+            self._keep(at)
+            self._number = struct.unpack_from(">I", self._buffer, MARKER)[0]
+            del self._buffer[: MARKER + 4]
+        self._keep(max(0, len(self._buffer) - MARKER - 4) if more else len(self._buffer))
+
+    def take(self, number: int) -> bytes:
+        """What was said before the job with the next number began."""
+        said = []
+        while self._parts and self._parts[0][0] <= number:
+            said.append(self._parts.popleft()[1])
+        return b"".join(said)
+
+    def _keep(self, length: int) -> None:
+        if length:
+            self._parts.append((self._number, bytes(self._buffer[:length])))
+            del self._buffer[:length]
 
 
 def _parse(text: bytes) -> dict[str, Any]:

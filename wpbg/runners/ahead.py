@@ -1,0 +1,108 @@
+"""What a process was sent before its turn, so that PHP goes from one short job to the next without waiting for us.
+
+A job that was sent cannot be unsent, yet nobody may wait behind a job that turns out to be long. So what is sent ahead
+is good for a moment only: PHP says that it begins (`S`), then looks at the clock, and past `until` it says `L` and
+leaves the job alone. We, for our part, look at the clock, then read all that PHP has said: what it has not begun past
+`until` it will not begin, and may be given to others. For that the two have to have one clock (the monotonic one of the
+machine) and one pipe: through `docker exec` and the like, nothing is sent ahead.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from wpbg.job import Job
+
+MOST = 32
+"""Jobs."""
+
+TERM = 0.25
+"""Seconds that a job which was sent ahead may be begun in."""
+
+SHORT = 0.005
+"""Seconds a run may take for the next ones to be sent ahead."""
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A job that was sent ahead: its number among all that the process was sent, and until when it may begin, in
+    seconds of `time.monotonic`."""
+
+    job: Job
+    number: int
+    until: float
+
+
+class Ahead:
+    """The jobs that one process was sent before their turn, in order. Pure but for the clock."""
+
+    def __init__(self) -> None:
+        self.allowed = False
+        """Whether PHP has the same clock as we, and nobody stands between."""
+        self._sent: deque[Sent] = deque()
+        self._withdrawn: set[int] = set()
+        self._number = 0
+        self._depth = 0
+
+    def __len__(self) -> int:
+        return len(self._sent)
+
+    @property
+    def until(self) -> float:
+        """When the last of them may not be begun any more."""
+        return self._sent[-1].until if self._sent else 0.0
+
+    @property
+    def late(self) -> bool:
+        """Whether there are some, and none may be begun any more."""
+        return bool(self._sent) and time.monotonic() > self.until
+
+    def number(self) -> int:
+        """The number of the next message with a job."""
+        self._number += 1
+        return self._number
+
+    def wanted(self) -> int:
+        """How many more are worth sending: none, or enough for one write."""
+        room = self._depth - len(self._sent) if self.allowed else 0
+        return room if room > 0 and room * 2 >= self._depth else 0
+
+    def send(self, jobs: Sequence[Job]) -> list[Sent]:
+        """They are sent now."""
+        until = time.monotonic() + TERM
+        new = [Sent(job, self.number(), until) for job in jobs]
+        self._sent.extend(new)
+        return new
+
+    def is_next(self, job: Job) -> bool:
+        """Whether this job was sent, and is the next one."""
+        return bool(self._sent) and self._sent[0].job.id == job.id
+
+    def take(self, job: Job) -> int | None:
+        """The number it was sent with: its turn has come. None when it was not sent."""
+        return self._sent.popleft().number if self.is_next(job) else None
+
+    def begun(self, numbers: set[int]) -> bool:
+        """The process is gone: of those that were sent, only these had begun. Whether there are any."""
+        self._sent = deque(sent for sent in self._sent if sent.number in numbers)
+        return bool(self._sent)
+
+    def withdraw(self) -> None:
+        """None of them has begun, and none will. What PHP still says of them means nothing."""
+        self._withdrawn.update(sent.number for sent in self._sent)
+        self._sent.clear()
+        self._depth = 0
+
+    def was_withdrawn(self, number: object) -> bool:
+        return number in self._withdrawn
+
+    def left(self, number: int) -> None:
+        """PHP has left this one alone: nothing more is said of it."""
+        self._withdrawn.discard(number)
+
+    def learn(self, seconds: float) -> None:
+        """A run took so long."""
+        self._depth = 0 if seconds > SHORT else min(MOST, max(1, self._depth * 2))
