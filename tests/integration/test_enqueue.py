@@ -132,6 +132,13 @@ def test_options_become_columns(enqueuing: Site) -> None:
     assert (row["attempts"], row["due_at"]) == (0, 0)
 
 
+@pytest.mark.parametrize("text", ["back\\slash", "ends in \\", "it's", "\\' OR 1=1", "100% %s", "plain"])
+def test_text_that_sql_could_take_for_its_own_arrives(enqueuing: Site, text: str) -> None:
+    row = enqueuing.job(enqueuing.enqueue("a_callback", text, text, batch=text, unique=text))
+    assert (row["queue"], row["batch"], row["unique_key"]) == (text, text, text)
+    assert f's:{len(text)}:"{text}";'.encode() in row["payload"]
+
+
 def test_defaults(enqueuing: Site) -> None:
     row = enqueuing.job(enqueuing.enqueue("a_callback", timeout=None))
     assert (row["queue"], row["priority"], row["max_attempts"], row["backoff"]) == ("default", 0, 3, 30)
