@@ -1,8 +1,9 @@
 """The bell that the site's requests ring when they have added a job, so that an idle worker need not look for it.
 
 A datagram socket in a folder that belongs to the worker's user, `FOLDER/NUMBER`; what is sent to it is a word that
-only the site knows. PHP's half is `php-plugin/includes/class-doorbell.php`. Where it cannot be had, and on other
-machines, workers look for jobs now and then, as they do anyway.
+only the site knows, and the name of the job's queue, if it is not for all. PHP's half is
+`php-plugin/includes/class-doorbell.php`. Where it cannot be had, and on other machines, workers look for jobs now and
+then, as they do anyway.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import socket
 import stat
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,15 +27,20 @@ BELLS = 16
 
 TRIES = 3
 
+LONGEST = 1024
+"""Bytes of what is said. A queue's name has up to 191 characters."""
+
 REST = 0.002
 """Seconds between two rings that are heard: thousands of jobs a second need no wake-up each."""
 
 
 class Doorbell:
-    """Calls `rung` for each ring, in a thread of its own. `close` ends that and takes the socket away."""
+    """Calls `rung` for each ring at one of `queues`, or at all, in a thread of its own. `close` ends that and takes the
+    socket away."""
 
-    def __init__(self, listener: socket.socket, word: str, rung: Callable[[], None]) -> None:
+    def __init__(self, listener: socket.socket, word: str, queues: Sequence[str], rung: Callable[[], None]) -> None:
         self._socket, self._word, self._rung = listener, word.encode(), rung
+        self._queues = {b"", *(queue.encode() for queue in queues)}
         self.path = Path(listener.getsockname())
         self._closed = False
         found = self.path.lstat()
@@ -43,7 +49,7 @@ class Doorbell:
         self._thread.start()
 
     @classmethod
-    def hang(cls, facts: Mapping[str, Any] | None, rung: Callable[[], None]) -> Doorbell | None:
+    def hang(cls, facts: Mapping[str, Any] | None, queues: Sequence[str], rung: Callable[[], None]) -> Doorbell | None:
         """A bell for the site that told `facts` (`folder`, `word`); None where it cannot be had."""
         if not facts:
             return None
@@ -54,16 +60,17 @@ class Doorbell:
                     _make(folder)
                     with _locked(folder):
                         found = next(filter(None, map(_bound, (folder / str(number) for number in range(BELLS)))), None)
-                    return None if found is None else cls(found, str(facts["word"]), rung)
+                    return None if found is None else cls(found, str(facts["word"]), queues, rung)
         return None
 
     def _listen(self) -> None:
         while not self._closed:
             try:
-                said = self._socket.recv(64)
+                said = self._socket.recv(LONGEST)
             except OSError:
                 return
-            if hmac.compare_digest(said, self._word):
+            word, queue = said[: len(self._word)], said[len(self._word) :]
+            if hmac.compare_digest(word, self._word) and queue in self._queues:
                 self._rung()
             time.sleep(REST)  # Also after a wrong word: who sends many of them must not keep us busy.
 

@@ -12,7 +12,8 @@ namespace Background_Worker;
  *
  * The worker starts it through WP-CLI. An outcome is explicit: a job is through when the bridge said so. Messages,
  * one letter on the wire: R ready, S started, P progress, O output, E outcome, D the job's process is gone (fork),
- * N not this job here, L too late for this one (it was sent ahead, with a time), B bye; from the worker H hello, J job, X end the running job (fork), Q quit.
+ * N not this job here, L too late for this one (it was sent ahead, with a time), B bye; from the worker H hello,
+ * J job, X end the running job (fork), Q quit.
  *
  * The lifetime that the worker asks for in its hello decides how long a process lives: `restart` one job, `loop`
  * many, `fork` many, each in a child of its own.

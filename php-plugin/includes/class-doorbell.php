@@ -37,8 +37,29 @@ final class Doorbell {
 	 * Has jobs that are added ring.
 	 */
 	public static function watch() {
-		add_action( 'background_worker_job_added', array( __CLASS__, 'ring' ), 1000, 0 );
-		add_action( 'background_worker_jobs_added', array( __CLASS__, 'ring' ), 1000, 0 );
+		add_action( 'background_worker_job_added', array( __CLASS__, 'ring_for_job' ), 1000, 3 );
+		add_action( 'background_worker_jobs_added', array( __CLASS__, 'ring_for_jobs' ), 1000, 2 );
+	}
+
+	/**
+	 * A job was added.
+	 *
+	 * @param string $id    Its id.
+	 * @param object $job   The job.
+	 * @param string $queue Its queue.
+	 */
+	public static function ring_for_job( $id, $job = null, $queue = '' ) {
+		self::ring( $queue );
+	}
+
+	/**
+	 * Jobs were added.
+	 *
+	 * @param string[] $ids   Their ids.
+	 * @param string   $queue Their queue.
+	 */
+	public static function ring_for_jobs( $ids, $queue = '' ) {
+		self::ring( $queue );
 	}
 
 	/**
@@ -71,16 +92,18 @@ final class Doorbell {
 	}
 
 	/**
-	 * Rings.
+	 * Rings at the workers of a queue.
+	 *
+	 * @param string $queue Its name; empty for the workers of any.
 	 */
-	public static function ring() {
+	public static function ring( $queue = '' ) {
 		try {
 			$bell = self::facts();
 			if ( null === $bell || ! self::is_trusted( $bell['folder'] ) ) {
 				return;
 			}
 			for ( $number = 0; $number < self::BELLS; $number++ ) {
-				self::send( "{$bell['folder']}/{$number}", $bell['word'] );
+				self::send( "{$bell['folder']}/{$number}", $bell['word'] . $queue );
 			}
 		} catch ( \Throwable $thrown ) { // phpcs:ignore Generic.CodeAnalysis.EmptyStatement.DetectedCatch -- An error handler made an exception of a warning. The job is added; a worker finds it by itself.
 			unset( $thrown );

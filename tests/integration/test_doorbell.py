@@ -52,9 +52,9 @@ def house(folder: Path) -> Iterator[ExitStack]:
 class Ear:
     """Hears a bell."""
 
-    def __init__(self, facts: dict[str, str], house: ExitStack) -> None:
+    def __init__(self, facts: dict[str, str], house: ExitStack, *queues: str) -> None:
         self.heard = 0
-        self.bell = Doorbell.hang(facts, self._hear)
+        self.bell = Doorbell.hang(facts, queues or ("default", "mail"), self._hear)
         if self.bell is not None:
             house.callback(self.bell.close)
 
@@ -70,6 +70,15 @@ def test_a_job_rings_every_worker(shared_site: Site, facts: dict[str, str], hous
     assert shared_site.eval_php(ADD) == "added"
     for ear in ears:
         ear.wait("one job")
+
+
+def test_workers_of_other_queues_sleep_on(shared_site: Site, facts: dict[str, str], house: ExitStack) -> None:
+    mail, default = Ear(facts, house, "größer", "mail"), Ear(facts, house, "default")
+    assert shared_site.eval_php(ADD) == "added"
+    default.wait("a job of its queue")
+    assert mail.heard == 0
+    shared_site.eval_php(f"add_async_jobs( array( {JOB} ), 'größer' ); Background_Worker\\Doorbell::ring();")
+    wait_for(lambda: mail.heard == 2 and default.heard == 2, 30, "one for its queue, one for all")
 
 
 @pytest.mark.parametrize(
@@ -116,7 +125,7 @@ def test_a_wrong_word_is_not_heard(shared_site: Site, facts: dict[str, str], hou
     ear = Ear(facts, house)
     assert ear.bell is not None
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as stranger:
-        for said in (b"", b"x", facts["word"].encode() + b"x", facts["word"][:-1].encode()):
+        for said in (b"", b"x", facts["word"].encode() + b"x", facts["word"][:-1].encode(), b"default"):
             stranger.sendto(said, str(ear.bell.path))
         assert shared_site.eval_php(ADD) == "added"
     ear.wait("the site, after the stranger")
@@ -127,7 +136,7 @@ def test_a_worker_that_does_not_hear_holds_nobody_up(
     shared_site: Site, facts: dict[str, str], house: ExitStack
 ) -> None:
     stuck = threading.Event()
-    bell = Doorbell.hang(facts, lambda: bool(stuck.wait(120)))
+    bell = Doorbell.hang(facts, ["default"], lambda: bool(stuck.wait(120)))
     assert bell is not None
     house.callback(bell.close)
     house.callback(stuck.set)
@@ -200,7 +209,7 @@ def test_without_a_worker_nothing_happens(shared_site: Site, folder: Path) -> No
 
 def test_no_bell_without_facts() -> None:
     facts: list[dict[str, Any] | None] = [None, {}]
-    assert [Doorbell.hang(each, lambda: None) for each in facts] == [None, None]
+    assert [Doorbell.hang(each, ["default"], lambda: None) for each in facts] == [None, None]
 
 
 def test_a_worker_that_rests_for_long_takes_a_job_at_once(maria71: Site) -> None:

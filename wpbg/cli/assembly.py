@@ -67,10 +67,9 @@ def prepared(site: Site, mode: str, flags: Flags, log: Log) -> Iterator[Pool]:
             log.sinks.append(instruments.notice)
             pool = build(site, mode, flags, log, around=lambda queue: MeteredQueue(queue, instruments))
             stack.enter_context(server.serving(pool, Ledger(DatabaseSettings.from_mapping(site.database))))
-        bell = Doorbell.hang(site.bell, pool.control.knock)
+        bell = Doorbell.hang(site.bell, pool.options.queues, pool.control.knock)
         if bell is not None:
             pool.control.turns = 1
-        if bell is not None:
             stack.callback(bell.close)
         systemd = Systemd.from_environment()
         if systemd is not None:
