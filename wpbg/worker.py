@@ -8,14 +8,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from wpbg.claimed import Claimed
+from wpbg.claimed import HELD, Claimed
 from wpbg.control import Control
 from wpbg.errors import QueueUnreachable
 from wpbg.job import Ending, Job, Lease, Outcome, Progress
 from wpbg.log import Log
 from wpbg.queues.base import Queue, Settlement
 from wpbg.recorder import Recorder
-from wpbg.runners.base import Runner, Stop
+from wpbg.runners.base import LEFT_ALONE, Runner, Stop
 from wpbg.settle import Release, decide
 from wpbg.window import Window
 
@@ -220,9 +220,12 @@ class Slot:
         except BaseException:
             self._claimed.end(None)
             raise
+        self.state.job_id = None
+        if outcome is LEFT_ALONE:
+            self._claimed.end(Settlement(lease, Release(), HELD))
+            return outcome
         self._failed_starts = self._failed_starts if outcome.ending is Ending.NOT_STARTED else 0
         self.state.memory_bytes = outcome.memory_bytes or self.state.memory_bytes
-        self.state.job_id = None
         self._claimed.end(Settlement(lease, decide(lease.job, outcome, self._random.random), outcome))
         return outcome
 

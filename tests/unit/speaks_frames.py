@@ -92,6 +92,8 @@ def main() -> None:
         finally:
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
         send(b"E", {"id": head["id"], "status": "completed", "result": json.dumps(waiting), "runtime_ms": 0})
+        if words[0] == "nap":  # Between two jobs.
+            time.sleep(float(words[1]))
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from wpbg.job import Job, Outcome, Progress
+from wpbg.job import Ending, Job, Outcome, Progress
 
 KEPT_HEAD = 64 * 1024
 KEPT_TAIL = 192 * 1024
@@ -27,6 +27,10 @@ class Stop(enum.IntEnum):
     """The worker's grace is over: ask, then stop soon. Ends as `interrupted`."""
     NOW = 3
     """Stop this instant. Ends as `interrupted`."""
+
+
+LEFT_ALONE = Outcome(Ending.INTERRUPTED)
+"""The outcome of a job that was sent ahead and whose turn came too late: it has not begun. Told by identity."""
 
 
 class Listener(Protocol):
@@ -56,7 +60,8 @@ class Runner(Protocol):
         """Forget an earlier `stop`: what is stopped from here on is the next run."""
 
     def run(self, job: Job, listener: Listener) -> Outcome:
-        """Run `job` to its end and say how it ended. Returns within its time limit plus a few seconds."""
+        """Run `job` to its end and say how it ended. Returns within its time limit plus a few seconds. `LEFT_ALONE`: it
+        was sent ahead and has not begun; it goes back to its queue, for others are with PHP now."""
 
     def stop(self, reason: Stop) -> None:
         """End the run that is under way or about to begin; `run` then returns. May be called from another thread."""

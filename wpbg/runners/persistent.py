@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 
 from wpbg.errors import ChannelBroken, NotStarted, QueueUnreachable, SiteError
 from wpbg.job import Ending, Job, JobError, Outcome
-from wpbg.runners.base import Limits, Listener, Stop
+from wpbg.runners.base import LEFT_ALONE, Limits, Listener, Stop
 from wpbg.runners.boot import BootFor, start
 from wpbg.runners.exchange import Declined, Lifetime, Run
 from wpbg.runners.process import PhpProcess
@@ -80,6 +80,8 @@ class PersistentRunner(Stoppable):
                     listener.withdrawn(sum(len(each.ahead) for each in self._processes.values()))
                 if answer is Declined.NOT_HERE:
                     self._apart.add(job.blog_id)
+                elif answer is Declined.LATE:
+                    return LEFT_ALONE
                 elif not isinstance(answer, Declined):
                     return answer
                 why = run.bye or why
