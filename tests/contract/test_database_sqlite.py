@@ -33,6 +33,16 @@ def the_site_writes(bench: DatabaseBench) -> Iterator[sqlite3.Connection]:
             connection.execute("ROLLBACK")
 
 
+def test_a_clock_that_was_moved_while_the_program_started_is_noticed(
+    sqlite: DatabaseBench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "WALL_AHEAD", module.WALL_AHEAD - 3600)
+    with closing(SQLite(sqlite.settings)) as database:
+        database.connect()
+        assert database.check_clock() == pytest.approx(3_600_000, abs=60_000)
+        assert abs(database.check_clock()) < 60_000
+
+
 def test_it_waits_for_the_site_to_finish_its_write(sqlite: DatabaseBench) -> None:
     queue = sqlite.queue()
     job_id = put_one(queue)

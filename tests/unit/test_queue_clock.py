@@ -61,3 +61,12 @@ def test_a_machines_clock_is_read_directly() -> None:
     wall.at += 3600.0
     assert clock.check() == 3_600_000
     assert clock.check() == 0, "told once"
+
+
+def test_a_machines_clock_that_was_moved_while_the_program_started_has_jumped() -> None:
+    """The leases of workers that live look as if they had run out long ago."""
+    wall, awake = Hands(1_000.0), Hands(5.0)
+    began = wall.at - awake.at
+    wall.at += 3601.0
+    awake.at += 1.0
+    assert WallClock(wall, awake, ahead=began).check() == 3_600_000

@@ -57,12 +57,15 @@ class WallClock:
     directly and never counted on.
     """
 
-    def __init__(self, wall: Seconds = time.time, awake: Seconds = time.monotonic) -> None:
+    def __init__(
+        self, wall: Seconds = time.time, awake: Seconds = time.monotonic, ahead: float | None = None
+    ) -> None:
         self._wall, self._awake = wall, awake
-        self._ahead: float | None = None
+        self._ahead = ahead
+        """Seconds it was ahead of the steady one when it was last looked at; None: not yet."""
 
     def check(self) -> int:
-        """How many ms the clock jumped since this was last asked (0 the first time)."""
+        """How many ms the clock jumped since this was last asked (0 the first time, where nobody has told)."""
         ahead = self._wall() - self._awake()
         jump = 0.0 if self._ahead is None else ahead - self._ahead
         self._ahead = ahead

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from wpbg import WALL_AHEAD
 from wpbg.errors import QueueError, QueueUnreachable
 from wpbg.queues.clock import WallClock
 from wpbg.queues.connection import Contention, Database, Duplicate, Row, tables_missing, tables_old
@@ -36,7 +37,7 @@ class SQLite(Database):
     def __init__(self, settings: DatabaseSettings, **options: Any) -> None:
         super().__init__(settings, **options)
         self._connection: sqlite3.Connection | None = None
-        self._clock = WallClock()
+        self._clock = WallClock(ahead=WALL_AHEAD)
 
     @property
     def clock(self) -> WallClock:
@@ -69,7 +70,6 @@ class SQLite(Database):
             # last moments may be missing; leases and attempts are made for that. What `put` stores is
             # worth the wait for the disk: see `durable`.
             connection.execute("PRAGMA synchronous = NORMAL")
-        self._clock.check()
 
     @contextlib.contextmanager
     def durable(self) -> Any:
