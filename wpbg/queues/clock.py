@@ -57,9 +57,7 @@ class WallClock:
     directly and never counted on.
     """
 
-    def __init__(
-        self, wall: Seconds = time.time, awake: Seconds = time.monotonic, ahead: float | None = None
-    ) -> None:
+    def __init__(self, wall: Seconds = time.time, awake: Seconds = time.monotonic, ahead: float | None = None) -> None:
         self._wall, self._awake = wall, awake
         self._ahead = ahead
         """Seconds it was ahead of the steady one when it was last looked at; None: not yet."""
