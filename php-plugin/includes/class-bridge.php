@@ -35,7 +35,6 @@ final class Bridge {
 				'wordpress' => get_bloginfo( 'version' ),
 				'plugin'    => BACKGROUND_WORKER_VERSION,
 				'fork'      => ! Fork_Lifetime::missing(),
-				'clock'     => Clock::now(),
 			)
 		);
 		if ( null === $hello ) {

@@ -129,6 +129,7 @@ final class Job_Process {
 				'id'     => $head['id'],
 				'number' => $head['number'] ?? null,
 				'pid'    => getmypid(),
+				'clock'  => Clock::now(),
 			)
 		);
 	}

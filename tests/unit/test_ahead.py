@@ -6,11 +6,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
 
 from tests.support.wait import wait_for
+from tests.unit.speaks_frames import APART
 from wpbg.claimed import Claimed
 from wpbg.job import Ending, Job, Lease, Outcome, Progress
 from wpbg.queues.base import Settlement
@@ -38,11 +40,13 @@ class Slot:
 
     def __init__(self, begun: Path, recycled: Callable[[str], None] = lambda why: None) -> None:
         self.began = begun
-        boot = Boot([sys.executable, str(BRIDGE), str(begun)], begun.parent, {})
-        self.runner = PersistentRunner(Lifetime.LOOP, lambda blog: boot, 60, Recycling(), recycled)
+        argv = [sys.executable, str(BRIDGE), str(begun)]
+        self.runner = PersistentRunner(
+            Lifetime.LOOP, lambda blog: Boot([*argv, str(blog)], begun.parent, {}), 60, Recycling(), recycled
+        )
         self.coming: list[Job] = []
         self.sent = 0
-        self.now = -1
+        self.now, self.now_at = -1, 0
         self.left_alone = 0
         self.pause = 0.0
         """Seconds between two jobs, in which PHP goes on."""
@@ -55,7 +59,7 @@ class Slot:
             self.runner.arm()
             self.starts.clear()
             now = self.coming.pop(0)
-            self.now = int(now.id)
+            self.now, self.now_at = int(now.id), now.blog_id
             self.sent = max(0, self.sent - 1)
             outcome = self.runner.run(now, self)
             if outcome is LEFT_ALONE:
@@ -73,7 +77,8 @@ class Slot:
         raise AssertionError("nobody says how far it is")
 
     def ahead(self, most: int) -> list[Job]:
-        sent = self.coming[self.sent : self.sent + most]
+        rest = self.coming[self.sent : self.sent + most]
+        sent = list(takewhile(lambda each: self.now_at == each.blog_id, rest))
         self.sent += len(sent)
         return sent
 
@@ -169,6 +174,13 @@ def test_a_stop_is_for_the_job_it_was_meant_for(slot: Slot) -> None:
     assert sorted(slot.begun) == list(range(20)), "each once"
 
 
+def test_those_of_a_blog_that_needs_another_process(slot: Slot) -> None:
+    jobs = [job(n, blog_id=APART if 20 <= n < 80 else 1) for n in range(100)]
+    outcomes = slot.run_all(jobs)
+    assert endings(outcomes) == {Ending.COMPLETED}
+    assert sorted(slot.begun) == list(range(100)), "each once"
+
+
 def test_recycling_waits_for_those_that_are_with_php(tmp_path: Path) -> None:
     why: list[str] = []
     slot = Slot(tmp_path / "begun", why.append)
@@ -195,6 +207,8 @@ def test_how_many_are_sent() -> None:
         ahead.learn(0.001)
     assert ahead.wanted() == 0, "not through a wrapper"
     ahead.allowed = True
+    assert ahead.wanted() == 0, "not before PHP's clock is known"
+    ahead.heard(time.monotonic() - 1000.0)
     assert ahead.wanted() == MOST
     ahead.send([job(n) for n in range(MOST)])
     for n in range(MOST // 2 - 1):
@@ -204,6 +218,19 @@ def test_how_many_are_sent() -> None:
     assert ahead.wanted() == MOST // 2
     ahead.learn(1.0)
     assert ahead.wanted() == 0, "the jobs have become long"
+
+
+def test_php_is_late_no_later_than_we(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever its clock shows, however late it was heard, and if it is a little slower."""
+    ours = 500.0
+    monkeypatch.setattr(time, "monotonic", lambda: ours)
+    ahead = Ahead()
+    for heard_after, passed in ((0.0, 1.0), (0.4, 7200.0), (0.0, 3600.0), (30.0, 60.0)):
+        clock_of_php = 9.0 + (ours - heard_after) * 0.9996
+        ahead.heard(clock_of_php)
+        ours += passed
+        (sent,) = ahead.send([job(1)])
+        assert 9.0 + sent.until * 0.9996 >= sent.theirs
 
 
 def leases(count: int, blogs: int = 1) -> list[Lease]:

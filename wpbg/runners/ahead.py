@@ -3,12 +3,16 @@
 A job that was sent cannot be unsent, yet nobody may wait behind a job that turns out to be long. So what is sent ahead
 is good for a moment only: PHP says that it begins (`S`), then looks at the clock, and past `until` it says `L` and
 leaves the job alone. We, for our part, look at the clock, then read all that PHP has said: what it has not begun past
-`until` it will not begin, and may be given to others. For that the two have to have one clock (the monotonic one of the
-machine) and one pipe: through `docker exec` and the like, nothing is sent ahead.
+`until` it will not begin, and may be given to others. For that nobody may stand between who could hold back what PHP
+said: through `docker exec` and the like, nothing is sent ahead.
+
+PHP's clock need not be ours (before PHP 8.5, hrtime() is the monotonic clock; from then on, the raw one, which nobody
+keeps in step). PHP tells it with each `S`: what we hear is in the past by then, so PHP's clock is at least that far.
 """
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -26,14 +30,19 @@ SHORT = 0.005
 """Seconds a run may take for the next ones to be sent ahead."""
 
 
+DRIFT = 0.001
+"""How much faster or slower than ours PHP's clock may be. NTP does not adjust one by more than half of that."""
+
+
 @dataclass(frozen=True)
 class Sent:
     """A job that was sent ahead: its number among all that the process was sent, and until when it may begin, in
-    seconds of `time.monotonic`."""
+    seconds of `time.monotonic` and of PHP's clock, which is past it no later."""
 
     job: Job
     number: int
     until: float
+    theirs: float
 
 
 class Ahead:
@@ -41,11 +50,13 @@ class Ahead:
 
     def __init__(self) -> None:
         self.allowed = False
-        """Whether PHP has the same clock as we, and nobody stands between."""
+        """Whether nobody stands between PHP and us."""
         self._sent: deque[Sent] = deque()
         self._withdrawn: set[int] = set()
         self._number = 0
         self._depth = 0
+        self._offset = -math.inf
+        self._heard_at = 0.0
 
     def __len__(self) -> int:
         return len(self._sent)
@@ -67,15 +78,26 @@ class Ahead:
 
     def wanted(self) -> int:
         """How many more are worth sending: none, or enough for one write."""
-        room = self._depth - len(self._sent) if self.allowed else 0
+        known = self.allowed and self._offset > -math.inf
+        room = self._depth - len(self._sent) if known else 0
         return room if room > 0 and room * 2 >= self._depth else 0
 
     def send(self, jobs: Sequence[Job]) -> list[Sent]:
         """They are sent now."""
-        until = time.monotonic() + TERM
-        new = [Sent(job, self.number(), until) for job in jobs]
+        now = time.monotonic()
+        theirs = now + TERM + self._offset_at(now)
+        new = [Sent(job, self.number(), now + TERM, theirs) for job in jobs]
         self._sent.extend(new)
         return new
+
+    def heard(self, clock: float) -> None:
+        """PHP's clock, as it said a moment ago, in seconds."""
+        now = time.monotonic()
+        self._offset, self._heard_at = max(clock - now, self._offset_at(now)), now
+
+    def _offset_at(self, now: float) -> float:
+        """How far PHP's clock is ahead of ours by now, at least."""
+        return self._offset - DRIFT * (now - self._heard_at)
 
     def is_next(self, job: Job) -> bool:
         """Whether this job was sent, and is the next one."""

@@ -177,7 +177,7 @@ class Run:
         wanted = self._ahead.wanted() if go_on else 0
         if wanted:
             jobs = self._listener.ahead(wanted)
-            messages += [self._message(sent.job, sent.number, sent.until) for sent in self._ahead.send(jobs)]
+            messages += [self._message(sent.job, sent.number, sent.theirs) for sent in self._ahead.send(jobs)]
         self._process.send(b"".join(messages))
 
     def _message(self, job: Job, number: int, until: float | None = None) -> bytes:
@@ -233,6 +233,7 @@ class Run:
             raise ChannelBroken("The bridge spoke of a job that it was not given.")
         if kind == wire.STARTED:
             self._started, self._child = True, int(body.get("pid", 0))
+            self._ahead.heard(float(body.get("clock", "-inf")))
             self._listener.started(self._child)
         elif kind == wire.PROGRESS:
             self._progress = verdict.progress(body)

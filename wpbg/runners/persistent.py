@@ -71,6 +71,8 @@ class PersistentRunner(Stoppable):
             why = ""
             for _ in range(TRIES):
                 blog, process = self._process_for(job)
+                if process.ahead and not process.ahead.is_next(job):
+                    return LEFT_ALONE  # It would come behind those that this process has already.
                 go_on = self._lifetime is Lifetime.LOOP and not self._replace.is_set()
                 run = Run(process, job, self._lifetime, self._time_limit, self._limits, listener, go_on)
                 self.running(run)

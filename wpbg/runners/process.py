@@ -188,6 +188,12 @@ class PhpProcess:
         messages = (event for event in self._unread if isinstance(event, Message) and event.type == STARTED)
         return {int(message.body.get("number", 0)) for message in messages}
 
+    def _speech_ends(self, fd: int, events: list[Event]) -> None:
+        """Nothing more comes over stderr at once: what looked like the beginning of a marker was none."""
+        if fd == self._stderr:
+            self._speech.feed(b"", self._reader.marker, more=False)
+            events += self._printed(self.turn)
+
     def _printed(self, turn: int) -> list[Event]:
         """What came over stderr up to this job."""
         said = self._speech.take(turn)
@@ -265,12 +271,14 @@ class PhpProcess:
         try:
             data = os.read(fd, CHUNK)
         except BlockingIOError:
+            self._speech_ends(fd, events)
             return 0
         except OSError:
             data = b""
         if not data:
             self._open.discard(fd)
             self._selector.unregister(fd)
+            self._speech_ends(fd, events)
             return 0
         if fd == self._stderr:
             self._speech.feed(data, self._reader.marker, more=len(data) == CHUNK)
