@@ -37,7 +37,7 @@ def mariadb(sites: Sites) -> MariaDB:
 
 @pytest.fixture
 def private_mariadb(sites: Sites, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDB]:
-    server = MariaDB(tmp_path_factory.mktemp("mariadb") / "server")
+    server = MariaDB(tmp_path_factory.mktemp("mariadb") / "server", durable=True)  # What was committed outlives a kill.
     yield server
     server.start()
     sites.close_on(server)
