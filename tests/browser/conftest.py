@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Request, TimeoutError, expect, sync_playwright
 
 from tests.support.need import missing
 from tests.support.php import literal
@@ -90,8 +90,9 @@ def browser() -> Iterator[Browser]:
     if program is None:
         missing("no Chromium is installed; script/bootstrap installs it (Debian package chromium)")
     with sync_playwright() as playwright:
-        # Root may not use the sandbox; the only pages are our own.
-        chromium = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        # Root may not use the sandbox; the only pages are our own. WordPress asks for avatars: nobody is to wait for those.
+        alone = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
+        chromium = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", alone])
         yield chromium
         chromium.close()
 
@@ -113,13 +114,18 @@ def served(open_site: Served) -> Iterator[Served]:
 
 @pytest.fixture
 def screen(browser: Browser, served: Served) -> Iterator[Callable[[str], Page]]:
-    """Opens a screen of the dashboard; whatever the page's scripts complain of fails the test."""
+    """Opens a screen of the dashboard; whatever the page's scripts complain of fails the test. One that does not appear
+    says what the browser is still waiting for, and what it did not get."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
     context.add_cookies(served.admin.cookies())  # type: ignore[arg-type]
     context.set_default_timeout(20_000)
     page = context.new_page()
     complaints: list[str] = []
     page.on("pageerror", lambda error: complaints.append(str(error)))
+    asked: dict[Request, str] = {}
+    page.on("request", lambda request: asked.update({request: "no answer"}))
+    page.on("requestfinished", lambda request: asked.pop(request, None))
+    page.on("requestfailed", lambda request: asked.update({request: str(request.failure)}))
     page.on("dialog", lambda dialog: (complaints.append(f"a dialog: {dialog.message}"), dialog.dismiss())[0])
 
     def show(name: str) -> Page:
@@ -127,7 +133,11 @@ def screen(browser: Browser, served: Served) -> Iterator[Callable[[str], Page]]:
             page.evaluate(GO, name)  # as its links do
         else:
             page.goto(f"{served.web.url}/wp-admin/tools.php?page=background-jobs#/{name}")
-        page.wait_for_selector("h2.bgw-heading")
+        try:
+            page.wait_for_selector("h2.bgw-heading")
+        except TimeoutError as error:
+            missed = "\n".join(f"{request.url}: {why}" for request, why in asked.items())
+            raise AssertionError(f"{name} does not appear. {complaints}\n{missed}\n{page.content()[:2000]}") from error
         return page
 
     yield show
