@@ -90,7 +90,8 @@ def browser() -> Iterator[Browser]:
     if program is None:
         missing("no Chromium is installed; script/bootstrap installs it (Debian package chromium)")
     with sync_playwright() as playwright:
-        # Root may not use the sandbox; the only pages are our own. WordPress asks for avatars: nobody is to wait for those.
+        # Root may not use the sandbox; the only pages are our own.
+        # WordPress asks another machine for avatars: no page is to wait for that.
         alone = "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"
         chromium = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", alone])
         yield chromium
