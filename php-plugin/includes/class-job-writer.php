@@ -113,7 +113,7 @@ final class Job_Writer {
 		if ( null !== $sqlite ) {
 			return Sqlite_Writer::write( $sqlite, $jobs, $may_refuse );
 		}
-		$mark = random_int( 1, 0x7fffffff );
+		$mark = random_int( 1, min( PHP_INT_MAX, 2 ** 48 ) ); // No other row has it, or one of the thousand after it.
 		$sql  = self::statement( $jobs, $may_refuse ? 'INSERT IGNORE' : 'INSERT', $mark );
 		self::check_size( $sql );
 		$connection = self::connection();

@@ -158,6 +158,17 @@ class Trial:
             time.sleep(0.25)
 
     def _judge(self, seconds: float) -> Result:
+        result = self._compare(seconds)
+        for told in self._told():
+            if int(told[0]) in {*result.lost, *result.unrecorded, *result.stuck}:
+                self.bench.log.append(f"acknowledged, and not done: {told}")
+        if result.lost and self.bench.broker:
+            self.bench.log.append(f"{self.bench.broker.name} holds: {self.bench.broker.holds()}")
+        if result.bad:
+            self.bench.log += [f"fault: {happened}" for happened in self.happened]
+        return result
+
+    def _compare(self, seconds: float) -> Result:
         return judge(
             backend=self.bench.backend,
             lifetime=self.bench.lifetime,

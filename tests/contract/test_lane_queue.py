@@ -117,3 +117,18 @@ def test_a_broker_that_was_started_again_is_back_for_every_slot(
             assert bench.reach.losses == 1
     finally:
         server.stop()
+
+
+def test_what_one_connection_was_handed_is_not_deleted_by_the_next(beanstalkd: Beanstalkd) -> None:
+    """The server was started anew in between: the number is that of a job which nobody has taken."""
+    lane = BeanstalkdLane(beanstalkd.address, f"salt{next(SALTS)}")
+    assert lane.put("default", b"theirs", 0, "") is not None
+    taken = lane.take(["default"], 1)
+    lane.close()
+    assert lane.counts(["default"]) == {"default": 1}
+    lane.acknowledge(taken)
+    assert lane.counts(["default"]) == {"default": 1}
+    again = lane.take(["default"], 1)
+    lane.acknowledge(again)
+    assert lane.counts(["default"]) == {}
+    lane.close()

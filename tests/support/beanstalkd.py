@@ -61,6 +61,11 @@ class Beanstalkd(Server):
                 taken.append(job)
         return taken
 
+    def holds(self) -> str:
+        """All that it tells of itself and of its tubes."""
+        with self.client() as client:
+            return str([client.stats(), *(client.stats_tube(tube) for tube in client.tubes())])
+
     def waiting(self, tube: str) -> int:
         """How many jobs are ready in a tube."""
         with self.client() as client:

@@ -58,17 +58,19 @@ class Gearmand(Server):
             with connection.makefile("rb") as answer:
                 return answer.readline().decode()
 
-    def waiting(self, function: str) -> int:
-        """How many jobs of a function are in it."""
+    def holds(self) -> str:
+        """All that it tells of its functions: a line each, name, jobs, those that run, workers."""
         with socket.create_connection((self.host, self.port), 5) as connection:
             connection.sendall(b"status\n")
-            with connection.makefile("rb") as answer:
-                for line in answer:
-                    if line == b".\n":
-                        break
-                    name, total, *_ = line.decode().split("\t")
-                    if name == function:
-                        return int(total)
+            with connection.makefile("r") as answer:
+                return "".join(iter(answer.readline, ".\n"))
+
+    def waiting(self, function: str) -> int:
+        """How many jobs of a function are in it."""
+        for line in self.holds().splitlines():
+            name, total, *_ = line.split("\t")
+            if name == function:
+                return int(total)
         return 0
 
     def take_all(self, function: str) -> list[Workload]:

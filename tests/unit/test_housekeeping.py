@@ -93,6 +93,21 @@ def test_a_clock_that_is_set_back_again_puts_nothing_off() -> None:
     assert judges_at(keeper, 1 + LEASE)
 
 
+@pytest.mark.parametrize(("lease", "stall"), [(LEASE, LEASE / 1000 - 5), (3000, 2.0), (500, 2.0)])
+def test_nor_after_a_stall_in_which_nobody_may_have_been_able_to_renew_a_lease(lease: int, stall: float) -> None:
+    awake = [10.0]
+    keeper = Housekeeper(cast("Database", Server(None)), lease_ms=lease, retention_ms=None, awake=lambda: awake[0])
+    keeper.notice_connection(0)
+    assert judges_at(keeper, 0)
+    awake[0] += stall - 0.01
+    assert judges_at(keeper, 100_000)
+    awake[0] += stall
+    assert not judges_at(keeper, 200_000)
+    awake[0] += 1
+    assert not judges_at(keeper, 200_000 + lease - 1)
+    assert judges_at(keeper, 200_000 + lease)
+
+
 class Wall:
     """A worker on a machine whose wall clock is set; it looks every second, and a lease is renewed every five."""
 

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import BinaryIO, Concatenate, ParamSpec, TypeVar
 
 import greenstalk
@@ -117,6 +118,14 @@ class Connection:
             self.client.close()
 
 
+@dataclass(frozen=True)
+class Held:
+    """A job that was handed out to a connection: its number is another job's once the server was started anew."""
+
+    connection: Connection
+    number: int
+
+
 class BeanstalkdLane:
     """One connection a queue: beanstalkd knows no precedence among the tubes of one."""
 
@@ -131,7 +140,7 @@ class BeanstalkdLane:
         taken: list[Taken] = []
         for queue in queues:
             found = self._ask(queue, Connection.reserve, limit - len(taken))
-            taken += [Taken(body, queue, number) for number, body in found]
+            taken += [Taken(body, queue, Held(self._connections[queue], number)) for number, body in found]
             if len(taken) >= limit:
                 break
         return taken
@@ -139,8 +148,9 @@ class BeanstalkdLane:
     def acknowledge(self, taken: Sequence[Taken]) -> None:
         numbers: dict[str, list[int]] = {}
         for item in taken:
-            assert isinstance(item.handle, int)
-            numbers.setdefault(item.queue, []).append(item.handle)
+            assert isinstance(item.handle, Held)
+            if self._connections.get(item.queue) is item.handle.connection:  # Else it has been given back.
+                numbers.setdefault(item.queue, []).append(item.handle.number)
         for queue, of_queue in numbers.items():
             self._ask(queue, Connection.delete, of_queue)
 

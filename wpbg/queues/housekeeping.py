@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 
 from wpbg.job import Ending, Job, JobError, Outcome, Status
-from wpbg.queues.base import Loss, Ticked
+from wpbg.queues.base import Loss, Ticked, heartbeat
 from wpbg.queues.connection import Database
 from wpbg.queues.records import Row, error_json, history_entry
 from wpbg.queues.silence import Silence
@@ -13,6 +14,9 @@ from wpbg.settle import Finish, decide
 
 JUMP_MS = 2000
 """A clock that moves by more than this at once has been set, or its machine has slept."""
+
+SHORTEST_STALL = 2.0
+"""Seconds between two rounds that are more than a round and a busy machine take."""
 
 
 class Housekeeper:
@@ -23,7 +27,13 @@ class Housekeeper:
     """
 
     def __init__(
-        self, database: Database, *, lease_ms: int, retention_ms: int | None, silence: Silence | None = None
+        self,
+        database: Database,
+        *,
+        lease_ms: int,
+        retention_ms: int | None,
+        silence: Silence | None = None,
+        awake: Callable[[], float] = time.monotonic,
     ) -> None:
         self._database = database
         self._silence = silence
@@ -33,6 +43,8 @@ class Housekeeper:
         self._outages = 0
         self._judge_from_ms = 0
         self._jumped = False
+        self._awake = awake
+        self._round_at: float | None = None
 
     def notice_connection(self, now_ms: int) -> None:
         """After an outage the living must get their heartbeat in first."""
@@ -49,11 +61,17 @@ class Housekeeper:
         """A clock that jumped ahead has ended leases whose workers are alive."""
         self._jumped = self._jumped or jumped_ms > JUMP_MS
 
+    def _stalled(self) -> bool:
+        """Whether so long has passed since the last round that nobody may have been able to renew a lease: the disk or
+        the server answered late, or all of us slept. Whoever is awake first must not take the others for dead."""
+        before, self._round_at = self._round_at, self._awake()
+        longest = max(self._lease_ms / 1000 - heartbeat(self._lease_ms / 1000), SHORTEST_STALL)
+        return before is not None and self._round_at - before >= longest
+
     def tick(self, now_ms: int, limit: int) -> Ticked:
         # Never more than a lease from now: the clock may have been set back since that moment was chosen.
-        self._judge_from_ms = (
-            now_ms + self._lease_ms if self._jumped else min(self._judge_from_ms, now_ms + self._lease_ms)
-        )
+        latest = now_ms + self._lease_ms
+        self._judge_from_ms = latest if self._stalled() or self._jumped else min(self._judge_from_ms, latest)
         self._jumped = False
         promoted = self._promote(now_ms, limit)
         expired = self._expired(now_ms, limit)

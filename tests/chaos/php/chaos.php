@@ -30,7 +30,7 @@ function chaos_clock() {
 
 /**
  * Puts jobs into the queue until so many more have been acknowledged, numbered from $n on, and writes each number into
- * a file: with its id, or with `-` and the reason; and before, so that no number is used twice, into one beside it.
+ * a file: with its id and the time, or with `-` and the reason; and before, so that no number is used twice, into one beside it.
  */
 function chaos_enqueue( $n, $more, $file, $pause ) {
 	// On a dead link a query waits for an answer for very long: that is what the time limit is for.
@@ -45,7 +45,8 @@ function chaos_enqueue( $n, $more, $file, $pause ) {
 		$id  = add_async_job( $job, 'default', $options );
 		$ok  = is_string( $id ) && '' !== $id;
 		$why = is_wp_error( $id ) ? preg_replace( '/\s+/', ' ', $id->get_error_message() ) : '';
-		file_put_contents( $file, $ok ? "$n $id\n" : "$n - $why\n", FILE_APPEND );
+		$at  = sprintf( '%.3f', chaos_clock() );
+		file_put_contents( $file, $ok ? "$n $id $at\n" : "$n - $why\n", FILE_APPEND );
 		$more -= (int) $ok;
 		usleep( $ok ? $pause : 200000 );
 	}
