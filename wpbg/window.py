@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 SHORT = 0.02
-"""Seconds a batch may take per job for the window to grow."""
+"""Seconds a batch may take per job for the window not to shrink."""
+
+WORTH = 0.4
+"""Seconds that a batch may be expected to take: what comes later than that is handed back (`worker.PATIENCE`)."""
 
 LONG = 0.1
 """Seconds per job from which on it shrinks at once."""
 
 
 class Window:
-    """Doubles after a full batch of short jobs, up to `most`; halves after slower ones; falls to one after long ones.
+    """Doubles after a full batch of short jobs, up to `most` and `WORTH`; halves after slower ones; falls to one after
+    long ones.
 
     One claim for many short jobs saves their round trips. A long job must not have others wait behind it.
     """
@@ -28,5 +32,5 @@ class Window:
             self.size = 1
         elif each > SHORT:
             self.size = max(1, self.size // 2)
-        elif jobs >= self.size:
+        elif jobs >= self.size and min(self.most, self.size * 2) * each <= WORTH:
             self.size = min(self.most, self.size * 2)

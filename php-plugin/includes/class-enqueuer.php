@@ -15,7 +15,7 @@ final class Enqueuer {
 	/**
 	 * Jobs and bytes of payload that one statement of add_async_jobs() carries at most.
 	 */
-	const CHUNK_JOBS  = 200;
+	const CHUNK_JOBS  = 1000;
 	const CHUNK_BYTES = 262144;
 
 	/**

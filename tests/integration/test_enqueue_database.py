@@ -47,7 +47,7 @@ def test_a_refusing_database_gives_its_reason_and_prints_nothing(enqueuing: Site
         }} );
         $many = function () use ( &$left ) {{
             $left = 1;
-            return add_async_jobs( array_fill( 0, 300, {JOB} ) );
+            return add_async_jobs( array_fill( 0, 1300, {JOB} ) );
         }};
         $answer = array( told( add_async_job( {JOB} ) ), told( add_async_job( {JOB}, 'q', array( 'unique' => 'k' ) ) ),
             told( $many() ), $wpdb->suppress_errors() )""",
@@ -55,9 +55,9 @@ def test_a_refusing_database_gives_its_reason_and_prints_nothing(enqueuing: Site
     for error in (one, unique, many):
         assert "no_such_table" in error["message"]
         assert "\n" not in error["message"] and "<" not in error["message"]
-    assert (many["index"], len(many["ids"])) == (200, 200)
+    assert (many["index"], len(many["ids"])) == (1000, 1000)
     assert shown is False, "errors of other code are shown as before"
-    assert count(enqueuing) == 200
+    assert count(enqueuing) == 1000
 
 
 def test_more_than_the_server_takes_is_refused_with_both_sizes(maria71: Site) -> None:

@@ -220,6 +220,16 @@ def test_how_many_are_sent() -> None:
     assert ahead.wanted() == 0, "the jobs have become long"
 
 
+@pytest.mark.parametrize(("seconds", "jobs"), [(0.0, MOST), (0.001, MOST), (0.0025, 50), (0.005, 25), (0.0051, 0)])
+def test_no_more_are_sent_than_may_be_begun_in_time(seconds: float, jobs: int) -> None:
+    ahead = Ahead()
+    ahead.allowed = True
+    ahead.heard(time.monotonic())
+    for _ in range(20):
+        ahead.learn(seconds)
+    assert ahead.wanted() == jobs
+
+
 def test_php_is_late_no_later_than_we(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever its clock shows, however late it was heard, and if it is a little slower."""
     ours = 500.0

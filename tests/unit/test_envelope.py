@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wpbg.queues.envelope import PREFIX, BadEnvelope, Forged, Seal, scalars
+from wpbg.queues.envelope import PREFIX, BadEnvelope, Forged, Seal, _envelope, _plain, scalars
 from wpbg.queues.gearman import Handle, identity_of
 from wpbg.queues.minions import from_minions
 
@@ -61,6 +61,43 @@ def test_an_envelope_is_read_back() -> None:
     envelope = SEAL.open(SEAL.sign(FIELDS))
     assert (envelope.id, envelope.queue, envelope.priority, envelope.batch) == ("0f" * 16, "default", -7, "ü")
     assert (envelope.timeout, envelope.at_ms) == (None, 1_800_000_000_000)
+
+
+WORDS = st.text(alphabet='ab"\n;:{}ü\x00', max_size=12)
+NUMBERS = st.integers(-(10**17), 10**17)
+
+
+@given(
+    st.fixed_dictionaries(
+        {
+            **{name: st.just(FIELDS[name]) for name in ("v", "id")},
+            "queue": WORDS,
+            "blog": st.integers(0, 10**17),
+            "callback": WORDS,
+            **dict.fromkeys(("max_attempts", "backoff"), NUMBERS),
+            "timeout": st.one_of(st.none(), NUMBERS),
+            "priority": NUMBERS,
+            "batch": st.one_of(st.none(), WORDS),
+            "at": st.integers(0, 10**17),
+            "payload": st.binary(max_size=40),
+        }
+    ),
+    st.integers(0, 400),
+    st.binary(max_size=3),
+)
+def test_the_quick_way_to_read_one_finds_what_the_other_finds_or_nothing(
+    fields: dict[str, Any], at: int, spliced: bytes
+) -> None:
+    text = phpserialize.dumps({name: fields[name] for name in FIELDS})
+    quick = _plain(text, b"")
+    assert quick in (None, _envelope(scalars(text), b""))
+    assert (quick is None) == any(b'"' in (fields[name] or "").encode() for name in ("queue", "callback", "batch"))
+    damaged = text[:at] + spliced + text[at + len(spliced) :]
+    try:
+        found = _plain(damaged, b"")
+    except UnicodeDecodeError:
+        return
+    assert found is None or found == _envelope(scalars(damaged), b"")
 
 
 def test_no_bit_of_a_body_may_change() -> None:

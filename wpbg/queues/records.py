@@ -173,7 +173,10 @@ def history_entry(attempt: int, worker: str | None, started_ms: int | None, ende
 
 def dump(value: Any) -> str:
     """ASCII JSON: the column's charset, whatever it is, cannot alter it."""
-    return json.dumps(value, ensure_ascii=True, separators=(",", ":"))
+    return _ASCII(value)
+
+
+_ASCII = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
 
 
 def ascii_json(text: str) -> str:

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 
 from wpbg.job import Job
 
-MOST = 32
+MOST = 64
 """Jobs."""
 
 TERM = 0.25
@@ -126,5 +126,6 @@ class Ahead:
         self._withdrawn.discard(number)
 
     def learn(self, seconds: float) -> None:
-        """A run took so long."""
-        self._depth = 0 if seconds > SHORT else min(MOST, max(1, self._depth * 2))
+        """A run took so long. As many more like it as may be begun in half the time that they are good for."""
+        most = min(MOST, int(TERM / 2 / max(seconds, 1e-6)))
+        self._depth = 0 if seconds > SHORT else min(most, max(1, self._depth * 2))

@@ -20,7 +20,7 @@ from wpbg.runners.stoppable import Stoppable
 from wpbg.runners.verdict import describe_exit
 from wpbg.runners.wire import BYE, QUIT, Message, encode
 
-WINDOWS = {Lifetime.LOOP: 64, Lifetime.FORK: 8}
+WINDOWS = {Lifetime.LOOP: 128, Lifetime.FORK: 8}
 """Jobs claimed ahead at most: what a round trip to the database is worth beside a job's own cost."""
 
 APART = 4

@@ -53,9 +53,13 @@ class Printed:
 Event: TypeAlias = "Message | Printed"
 
 
+_ENCODE = json.JSONEncoder(separators=(",", ":")).encode
+"""Made once: `json.dumps` makes one a call."""
+
+
 def encode(kind: bytes, head: dict[str, Any], payload: bytes | None = None) -> bytes:
     """A message to PHP. Only a job has a payload."""
-    text = json.dumps(head, separators=(",", ":")).encode()
+    text = _ENCODE(head).encode()
     body = text if payload is None else struct.pack(">I", len(text)) + text + payload
     return struct.pack(">I", len(body)) + kind + body
 
