@@ -13,6 +13,8 @@ EXIT_NOTE = "The callback called exit() with code 0."
 class End:
     """What is left of a fault. `error` is (class, part of the message); `says` and `note` are parts of what is kept.
 
+    `on_stderr` is kept as well, in some place of that: two pipes have no order between them.
+
     `ends_process`: a process that many jobs share does not survive it. `in_loop` is what it says there, where a
     shutdown function runs only when the process ends, long after the job.
     """
@@ -20,6 +22,7 @@ class End:
     status: str
     error: tuple[str, str] | None = None
     says: str = ""
+    on_stderr: str = ""
     result: Any = None
     note: str = ""
     timeout: int = 60
@@ -54,7 +57,7 @@ ENDS = {
     ),
     "raises_alarm": End("completed", result=True),
     "prints_20_mb": End("completed", says="the beginning\nyyy", result="printed"),
-    "writes_to_stdout": End("completed", says="one\ntwo\nthree\n", result="written"),
+    "writes_to_stdout": End("completed", says="one\ntwo\nthree\nfive\n", on_stderr="four\n", result="written"),
     "closes_stdout": End("completed", says="still heard", result={"in_file": ""}, ends_process=True),
     "closes_stderr": End("completed", result="closed", ends_process=True),
     "closes_all_descriptors": End("completed", result="closed", ends_process=True),

@@ -172,7 +172,9 @@ def _assert_end(row: dict[str, Any], end: End) -> None:
     assert row["status"] == end.status, (row["error"], _text(row["output"])[-500:])
     assert row["attempts"] == 1
     assert row["finished_at"]
-    assert end.says in _text(row["output"])
+    said = _text(row["output"])
+    assert end.on_stderr in said
+    assert end.says in said.replace(end.on_stderr, "", 1)
     assert end.note in (row["note"] or "")
     if end.error is None:
         assert row["error"] is None

@@ -296,24 +296,24 @@ def test_a_server_lost_in_the_middle_of_bulk_loses_and_doubles_nothing(broker_si
         (ids, spooled, tube, key), log = _log(
             site,
             SPOOLED
-            + f"""$jobs = function () {{ for ( $i = 0; $i < 1000; $i++ ) {{
-                if ( 450 === $i ) {{ posix_kill( {server.process.pid}, SIGSTOP ); }}
+            + f"""$jobs = function () {{ for ( $i = 0; $i < 5000; $i++ ) {{
+                if ( 2250 === $i ) {{ posix_kill( {server.process.pid}, SIGSTOP ); }}
                 yield array( 'function' => 'a_callback', 'user_data' => $i ); }} }};
             $answer = array( add_async_jobs( $jobs() ), $spooled, {TUBE}, {KEY} )""",
         )
         server.thaw()
-        assert len(set(ids)) == 1000
+        assert len(set(ids)) == 5000
         rows = {str(row["id"]): row for row in site.query(f"SELECT id, external_id FROM {site.jobs} ORDER BY id")}
-        assert [job for job in ids if job.isdigit()] == ids[400:] == [job for batch, _, _ in spooled for job in batch]
-        assert [*rows] == ids[400:]
+        assert [job for job in ids if job.isdigit()] == ids[2000:] == [job for batch, _, _ in spooled for job in batch]
+        assert [*rows] == ids[2000:]
         assert len(log) == 1
         # The chunk under way may have reached the server: its rows say so, and those of the later ones do not.
         late = [_open(job.body, key)["id"].decode() for job in server.take_all(tube)]
-        assert late[:400] == [job.partition("-")[0] for job in ids[:400]]
-        uncertain = [rows[job]["external_id"] for job in ids[400:600]]
+        assert late[:2000] == [job.partition("-")[0] for job in ids[:2000]]
+        uncertain = [rows[job]["external_id"] for job in ids[2000:3000]]
         assert None not in uncertain
-        assert late[400:] == uncertain[: len(late) - 400]
-        assert {rows[job]["external_id"] for job in ids[600:]} == {None}
+        assert late[2000:] == uncertain[: len(late) - 2000]
+        assert {rows[job]["external_id"] for job in ids[3000:]} == {None}
     finally:
         server.stop()
         _clean(site, ABW_BACKEND=None, ABW_BEANSTALKD=None)
