@@ -19,6 +19,7 @@ class Verdict(str, enum.Enum):
 
     AIM = "aim met"
     LEAST = "met"
+    MISSED = "aim missed"  # Where nothing less is asked.
     BELOW = "**not met**"
 
 
@@ -39,7 +40,8 @@ class Goal:
 
         if reached(self.aim):
             return Verdict.AIM
-        # Where nothing less than the aim is asked for, missing it is missing the goal.
+        if self.at_least is None:
+            return Verdict.MISSED
         return Verdict.LEAST if reached(self.at_least) else Verdict.BELOW
 
 

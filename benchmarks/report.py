@@ -36,10 +36,11 @@ def summary(figures: Iterable[Figure]) -> list[str]:
     by = {verdict: [figure for figure in judged if figure.verdict is verdict] for verdict in Verdict}
     lines = [
         f"Of {len(judged)} figures that have a goal, {len(by[Verdict.AIM])} reach the aim, {len(by[Verdict.LEAST])}"
-        f" what is asked at least, and {len(by[Verdict.BELOW])} do not{':' if by[Verdict.BELOW] else '.'}",
+        f" what is asked at least, {len(by[Verdict.MISSED])} have an aim only and miss it, {len(by[Verdict.BELOW])} are"
+        " below what is asked at least.",
     ]
-    if by[Verdict.BELOW]:
-        lines += ["", *HEAD, *(row(figure, with_part=True) for figure in by[Verdict.BELOW])]
+    if short := by[Verdict.BELOW] + by[Verdict.MISSED]:
+        lines += ["", *HEAD, *(row(figure, with_part=True) for figure in short)]
     return lines
 
 

@@ -30,6 +30,16 @@ final class Fork_Lifetime {
 	const NEEDS = array( 'pcntl_fork', 'pcntl_waitpid', 'pcntl_wifexited', 'pcntl_wexitstatus', 'pcntl_wtermsig', 'pcntl_signal', 'pcntl_sigprocmask', 'pcntl_sigtimedwait', 'posix_kill', 'posix_setpgid' );
 
 	/**
+	 * Signals of a process that broke inside: SIGILL, SIGABRT, SIGBUS, SIGFPE, SIGSEGV.
+	 */
+	const CRASHES = array( 4, 6, 7, 8, 11 );
+
+	/**
+	 * The classes that each child works with: read here once, and not by each.
+	 */
+	const OF_EVERY_JOB = array( Blog_Fit::class, Job_Runner::class, Current_Job::class, Callback::class, Envelope::class );
+
+	/**
 	 * Nanoseconds between two looks at the worker while a child runs.
 	 */
 	const LOOK = 100000000;
@@ -115,6 +125,7 @@ final class Fork_Lifetime {
 		Connections::let_go();
 		$this->shared = Connections::held( $this->channel->inodes() );
 		pcntl_sigprocmask( SIG_BLOCK, array( SIGCHLD ) );
+		array_map( 'class_exists', self::OF_EVERY_JOB );
 		while ( true ) {
 			$message = $this->channel->receive();
 			if ( null === $message || 'Q' === $message['type'] ) {
@@ -171,7 +182,20 @@ final class Fork_Lifetime {
 				'overran' => $this->overran,
 			)
 		);
-		return $why ?? $this->recycling->worn_out();
+		return $why ?? $this->shaken( $code ) ?? $this->recycling->worn_out();
+	}
+
+	/**
+	 * Whether the memory with the compiled code, which all children share, may be what broke a child.
+	 *
+	 * @param int $code How it ended, negative for a signal.
+	 * @return string|null Why this process has to be replaced.
+	 */
+	private function shaken( $code ) {
+		if ( in_array( -$code, self::CRASHES, true ) ) {
+			return 'a job crashed PHP (signal ' . -$code . ')';
+		}
+		return $this->overran ? 'a job hung, and was killed' : null;
 	}
 
 	/**

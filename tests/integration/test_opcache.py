@@ -314,6 +314,37 @@ def test_the_next_job_of_a_living_worker_runs_the_edited_file(site: Site) -> Non
     assert not any("opcache.off" in line for line in worker.stderr_lines)
 
 
+def test_children_share_the_compiled_code(site: Site) -> None:
+    """What one has loaded is there for the next; and a file that is edited is not."""
+    cold(site)
+    site.mu_plugin(
+        "lazy",
+        "function lazy( $file ) { $there = opcache_is_script_cached( $file ); return array( $there, include $file ); }",
+    )
+    file = site.folder / "lazy.php"
+    worker = site.start_wpbg("listen", "--mode", "fork")
+    for says in ("one", "two"):
+        file.write_text(f"<?php return '{says}';")
+        os.utime(file, (LONG_AGO, LONG_AGO + (says == "two")))
+        seen = [said(site, site.enqueue("lazy", str(file))) for _ in range(3)]
+        assert seen == [[False, says], [True, says], [True, says]]
+    worker.stop()
+    assert not any("opcache.off" in line for line in worker.stderr_lines)
+
+
+def test_memory_that_cannot_be_shared_costs_no_attempt(sqlite71: Site) -> None:
+    """PHP ends at once where it gets no 128 MB to share: the worker goes on without, and says so."""
+    cold(sqlite71)
+    sqlite71.mu_plugin("plain", "function plain() { return 'ran'; }")
+    sqlite71.wp_bin.write_text(sqlite71.wp_bin.read_text().replace("#!/bin/sh\n", "#!/bin/sh\nulimit -v 200000\n"))
+    worker = sqlite71.start_wpbg("listen", "--mode", "fork")
+    job = sqlite71.enqueue("plain")
+    row = sqlite71.wait_for_status(job, "completed", "failed")
+    assert (row["status"], row["result"], row["attempts"]) == ("completed", '"ran"', 1), worker.log
+    worker.stop()
+    assert any("opcache.off" in line and "exit code 254" in line for line in worker.stderr_lines), worker.log
+
+
 def test_wpbg_run_and_no_opcache(sqlite71: Site) -> None:
     cold(sqlite71)
     edit(sqlite71, "one")

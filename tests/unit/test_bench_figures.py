@@ -27,7 +27,7 @@ SOON = Goal(10, 3, low=True)
         (SOON, 3, Verdict.AIM),
         (Goal(45, None), 44, Verdict.BELOW),
         (Goal(45, None), 1_000, Verdict.LEAST),
-        (Goal(None, 100), 99, Verdict.BELOW),
+        (Goal(None, 100), 99, Verdict.MISSED),
         (Goal(None, 100), 100, Verdict.AIM),
     ],
 )
@@ -108,11 +108,14 @@ def test_a_row_has_the_figure_its_spread_and_its_bounds() -> None:
 
 
 def test_the_summary_names_what_is_below() -> None:
-    text = "\n".join(summary(FIGURES))
-    assert "Of 4 figures that have a goal, 1 reach the aim, 2 what is asked at least, and 1 do not:" in text
-    assert "| throughput: loop, MariaDB, 1 slot | 2,500 jobs/s" in text
+    aimed = Figure.of("throughput", ("fork", "MariaDB", "2 slots"), "×", [93.2], Goal(None, 100))
+    text = "\n".join(summary([aimed, *FIGURES]))
+    assert "Of 5 figures that have a goal, 1 reach the aim, 2 what is asked at least," in text
+    assert ", 1 have an aim only and miss it, 1 are below what is asked at least." in text
+    assert "| throughput: fork, MariaDB, 2 slots | 93.2× |  | 1 |  | ≥ 100× | aim missed |" in text
+    assert text.index("| throughput: loop, MariaDB, 1 slot | 2,500 jobs/s") < text.index("| throughput: fork, MariaDB")
     assert "SQLite" not in text
-    assert "do not." in summary(FIGURES[1:])[0]
+    assert len(summary(FIGURES[1:])) == 1
     assert summary(FIGURES[4:]) == ["No figure of this run has a goal."]
 
 

@@ -105,8 +105,8 @@ def test_nobody_else_can_look_into_it(make: Callable[..., OpcacheFolder], tmp_pa
     assert path is not None
     made = [path, *path.parents][: len(path.relative_to(tmp_path / "home").parts)]
     assert made[-1] == tmp_path / "home/.cache"
-    assert {folder: mode(folder) for folder in (*made, path / "ini", path / "entries")} == dict.fromkeys(
-        (*made, path / "ini", path / "entries"), 0o700
+    assert {folder: mode(folder) for folder in (*made, *path.glob("*/"))} == dict.fromkeys(
+        (*made, *(path / name for name in ("ini", "shared", "entries"))), 0o700
     )
 
 
@@ -297,6 +297,10 @@ def test_the_ini_folder_comes_after_those_that_are_there(
     env = cache.environment(base)
     assert env == {"PATH": "/bin", "PHP_INI_SCAN_DIR": after.replace("INI", f"{cache.path}/ini")}
     assert cache.environment(env) == env
+    for_forks = cache.environment(env, shared=True)
+    assert for_forks["PHP_INI_SCAN_DIR"] == f"{env['PHP_INI_SCAN_DIR']}:{cache.path}/shared"
+    assert cache.environment(for_forks, shared=True) == for_forks
+    assert cache.environment(for_forks) == env
 
 
 def test_what_is_lost_or_changed_is_put_back(make: Callable[..., OpcacheFolder], tmp_path: Path) -> None:
@@ -321,6 +325,7 @@ def test_wp_cli_starts_php_with_it(make: Callable[..., OpcacheFolder], tmp_path:
     cached = cache.used_by(WpCli(("wp",), tmp_path, "http://site.test", True, {"PHP_INI_SCAN_DIR": "/more"}))
     assert cached.argv("eval", "1") == ["wp", "eval", "1", "--url=http://site.test", "--allow-root"]
     assert cached.environment()["PHP_INI_SCAN_DIR"] == f"/more:{cache.path}/ini"
+    assert cache.used_by(cached, shared=True).environment()["PHP_INI_SCAN_DIR"].endswith(f":{cache.path}/shared")
 
 
 def test_after_a_crash_the_entries_go_and_after_the_second_the_cache(

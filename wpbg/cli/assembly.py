@@ -19,6 +19,7 @@ from wpbg.pool import Pool, PoolOptions
 from wpbg.queues.base import Queue
 from wpbg.queues.database import DatabaseQueue
 from wpbg.queues.settings import DatabaseSettings
+from wpbg.runners.exchange import Lifetime
 from wpbg.runners.persistent import Recycling
 from wpbg.settings import WorkerSettings, debug, log_file, worker_settings
 from wpbg.site import Site
@@ -98,7 +99,8 @@ def build(
     boot_failed: Callable[[int], None] = lambda code: None  # noqa: E731
     if not flags.no_opcache:
         cache = OpcacheFolder.for_site(site.path, tell=lambda why: log.event("opcache.off", why))
-        site, boot_failed = replace(site, wp=cache.used_by(site.wp)), cache.boot_failed
+        wp = cache.used_by(site.wp, shared=Lifetime(mode) is Lifetime.FORK)
+        site, boot_failed = replace(site, wp=wp), cache.boot_failed
     database = DatabaseSettings.from_mapping(site.database)
     limits: dict[str, Any] = {"max_jobs": flags.max_jobs, "max_time": flags.max_time, "max_memory": flags.max_memory}
     recycling = Recycling()
