@@ -1,4 +1,5 @@
-"""OPcache's file cache: a PHP process that boots WordPress takes the compiled code from a folder of ours.
+"""OPcache's file cache: a PHP process that boots WordPress takes the compiled code from a folder of ours; one that
+forks holds it in memory that its children share.
 
 PHP is told through its environment: `PHP_INI_SCAN_DIR` names a folder with one ini file more, so any `wp` gets it, be
 it a phar, a package or somebody's shell script. The ini file lies in the same private folder (0700) as the entries:
@@ -60,6 +61,8 @@ opcache.max_accelerated_files=20000
 opcache.max_wasted_percentage=50
 opcache.lockfile_path='{entries}'
 opcache.protect_memory=0
+; Where a link leads is looked at each time: a deploy may have switched it.
+opcache.revalidate_path=1
 """
 # A boot takes 25 ms more (an empty memory is filled first), a job in a child a fifth less: not for one job a boot.
 
@@ -75,7 +78,7 @@ UNUSED_GONE = 86400.0
 
 CRASHED = frozenset({-4, -6, -7, -8, -11, 132, 134, 135, 136, 139, 254})
 """Exit codes of a PHP that broke inside (SIGILL, ABRT, BUS, FPE, SEGV; through a shell 128 more) or was refused its
-cache folder."""
+cache folder or its shared memory."""
 
 REMEDY = "name another folder with WPBG_CACHE_DIR, or go without: --no-opcache"
 
@@ -104,6 +107,7 @@ class OpcacheFolder:
         self._looked = self._used = float("-inf")
         self._told = ""
         self._crashes = 0
+        self._shares, self._may_share = False, True
 
     @classmethod
     def for_site(
@@ -145,6 +149,7 @@ class OpcacheFolder:
         env = dict(base)
         with self._lock:
             inis = self._ready()
+            self._shares = shared = shared and self._may_share
         if inis is None:
             return env
         scanned = env.get("PHP_INI_SCAN_DIR")
@@ -178,10 +183,18 @@ class OpcacheFolder:
         return CachedWpCli(**known, cache=self, shared=shared)
 
     def boot_failed(self, exit_code: int) -> None:
-        """A PHP ended before it was ready. If it crashed, its cache may be why: the first time the entries are
-        thrown away, the second time this worker goes on without the cache."""
+        """A PHP ended before it was ready. If it crashed, its cache may be why: no code is shared in memory any more;
+        where none was, the first time the entries are thrown away, the second time this worker goes on without the
+        cache."""
         with self._lock:
             if exit_code not in CRASHED or self._place is None:
+                return
+            if self._shares:
+                self._shares = self._may_share = False
+                self._say(
+                    f"PHP ended with exit code {exit_code} while it started, perhaps because it may not have 128 MB "
+                    "more, in which the processes of jobs share compiled code: from now on they share none."
+                )
                 return
             self._crashes += 1
             if self._entries is not None:

@@ -193,7 +193,7 @@ class Slot:
     def _go_on(self) -> bool:
         """Where PHP has the last jobs of this batch already, take the next ones while it works on them. False when
         there are none."""
-        if self._control.stopping.is_set() or self._window.size < self._window.most or not self._claimed.all_ahead:
+        if self._control.stopping.is_set() or not (self._window.grown and self._claimed.all_ahead):
             return True
         self._window.learn(self._done, time.monotonic() - self._batch_since)
         leases = self._reserve(self._window.size)

@@ -13,10 +13,11 @@ namespace Background_Worker;
 final class Enqueuer {
 
 	/**
-	 * Jobs and bytes of payload that one statement of add_async_jobs() carries at most.
+	 * Jobs and bytes that one statement of add_async_jobs() carries at most. Where all has to be escaped the bytes are
+	 * twice as many, and still fit everywhere (Job_Writer::ALWAYS_FITS).
 	 */
 	const CHUNK_JOBS  = 1000;
-	const CHUNK_BYTES = 262144;
+	const CHUNK_BYTES = 480000;
 
 	/**
 	 * Adds one job.
@@ -76,7 +77,7 @@ final class Enqueuer {
 			$bytes = 0;
 			$stop  = null;
 			foreach ( self::each( $jobs, $queue, $options, $stop ) as $job ) {
-				$size = strlen( $job->payload );
+				$size = Job_Writer::size( $job );
 				if ( $chunk && ( count( $chunk ) >= self::CHUNK_JOBS || $bytes + $size > self::CHUNK_BYTES ) ) {
 					self::write( $chunk, $ids );
 					$chunk = array();
@@ -129,28 +130,33 @@ final class Enqueuer {
 		if ( ! $chunk ) {
 			return;
 		}
-		$written = array();
-		if ( null === $chunk[0]->options->unique ) {
-			$before = count( $ids );
-			Intake::add( $chunk, $ids );
-			$written = array_slice( $ids, $before );
-		} else {
-			foreach ( $chunk as $job ) {
-				list( $id, $is_new ) = Job_Writer::insert_unique( $job );
-				$ids[]               = $id;
-				if ( $is_new ) {
-					$written[] = $id;
+		$before = count( $ids );
+		$unique = null !== $chunk[0]->options->unique;
+		$new    = array();
+		try {
+			if ( ! $unique ) {
+				Intake::add( $chunk, $ids );
+			} else {
+				foreach ( $chunk as $job ) {
+					list( $id, $is_new ) = Job_Writer::insert_unique( $job );
+					$ids[]               = $id;
+					if ( $is_new ) {
+						$new[] = $id;
+					}
 				}
 			}
-		}
-		if ( $written ) {
-			/**
-			 * Fires when add_async_jobs() has written a chunk of its jobs.
-			 *
-			 * @param string[] $written Their ids.
-			 * @param string   $queue   Their queue.
-			 */
-			do_action( 'background_worker_jobs_added', $written, $chunk[0]->queue );
+		} finally {
+			// Also of a chunk that failed in the middle.
+			$written = $unique ? $new : array_slice( $ids, $before );
+			if ( $written ) {
+				/**
+				 * Fires when add_async_jobs() has written a chunk of its jobs.
+				 *
+				 * @param string[] $written Their ids.
+				 * @param string   $queue   Their queue.
+				 */
+				do_action( 'background_worker_jobs_added', $written, $chunk[0]->queue );
+			}
 		}
 	}
 

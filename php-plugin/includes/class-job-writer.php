@@ -23,6 +23,11 @@ final class Job_Writer {
 	const ALWAYS_FITS = 1000000;
 
 	/**
+	 * What a row takes beside its texts: numbers, and twice the expression for now.
+	 */
+	const ROW_BYTES = 320;
+
+	/**
 	 * How far back a row may be that the same statement wrote before: others add rows while WordPress connects anew.
 	 */
 	const TWINS_WITHIN = 50000;
@@ -31,6 +36,16 @@ final class Job_Writer {
 	 * The lease tokens that a job has had by the time that somebody looks for its twin.
 	 */
 	const TAKEN_MEANWHILE = 1000;
+
+	/**
+	 * How much of a statement a job is.
+	 *
+	 * @param New_Job $job The job.
+	 * @return int Bytes, as long as nothing has to be escaped.
+	 */
+	public static function size( New_Job $job ) {
+		return self::ROW_BYTES + strlen( $job->payload ) + strlen( $job->callback ) + strlen( $job->queue ) + strlen( (string) $job->options->batch );
+	}
 
 	/**
 	 * Writes jobs in one statement: all or none.

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import pymysql
 import pytest
 
+from tests.chaos.network import Network
 from tests.contract.bench import BROKEN, DONE, FINE, DatabaseBench, at_once, job, put_one, take
 from tests.support.mariadb import MariaDB
 from wpbg.errors import PluginNotReady, QueueError, QueueUnreachable
@@ -101,6 +106,51 @@ class TestReachingIt:
         maria.cut(queue)
         monkeypatch.setattr(mysql, "IDLE_SECONDS", -1.0)
         assert queue.settle(take(queue), DONE, FINE)
+
+
+WAITS = """
+import json, sys, time
+from wpbg.queues.mysql import MySQL
+from wpbg.queues.settings import DatabaseSettings
+database = MySQL(DatabaseSettings(**json.load(sys.stdin)))
+database.connect()
+print("asks", flush=True)
+begun = time.monotonic()
+try:
+    database._guarded(lambda: database._ask("SELECT SLEEP(40)"))
+except Exception as error:
+    print(type(error).__name__, time.monotonic() - begun)
+"""
+
+
+@pytest.mark.parametrize(("cut", "least", "most"), [(True, 0.5, 4), (False, 2, 12)])
+def test_a_server_that_is_gone_while_its_answer_is_waited_for(
+    maria: DatabaseBench, cut: bool, least: float, most: float
+) -> None:
+    """Neither a network that forgot the connection (`cut`) nor one that is dead says anything of it; a minute's silence
+    would be longer than a lease. The kernel asks, after a second here."""
+    server = server_of(maria)
+    with closing(Network()) as network:
+        if not network.is_namespace:
+            pytest.skip("only root can have a network of its own, with ip (iproute2) and nsenter (util-linux)")
+        settings = replace(maria.settings, host=network.to("127.0.0.1", server.port), notice=1.0)
+        argv = [*network.enter, sys.executable, "-c", WAITS]
+        with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            json.dump(asdict(settings), process.stdin)
+            process.stdin.close()
+            assert process.stdout.readline() == "asks\n"
+            time.sleep(0.3)
+            network.pull_out()
+            if cut:
+                network.cut()
+                time.sleep(0.2)
+                network.put_back()
+            name, seconds = process.stdout.readline().split()
+            network.put_back()
+    assert name == "QueueUnreachable"
+    assert least < float(seconds) < most
 
 
 class TestLimits:

@@ -287,6 +287,25 @@ def test_bulk_is_pipelined_and_keeps_its_order(on_beanstalkd: Site, beanstalkd: 
     assert len(set(ids)) == 3000
 
 
+def test_what_was_added_before_bulk_failed_is_announced(on_beanstalkd: Site, beanstalkd: Beanstalkd) -> None:
+    """Idle workers are woken for it, as by any other."""
+    told, announced = answer(
+        on_beanstalkd,
+        f"""
+        add_filter( 'query', function ( $sql ) use ( $table ) {{
+            return str_replace( "INTO $table", 'INTO no_such_table', $sql ); }} );
+        $announced = array();
+        add_action( 'background_worker_jobs_added', function ( $ids ) use ( &$announced ) {{ $announced[] = $ids; }} );
+        $large = array( 'function' => 'a_callback', 'user_data' => str_repeat( 'x', 70000 ) );
+        $wpdb->suppress_errors();
+        $answer = array( told( add_async_jobs( array( {JOB}, {JOB}, $large, {JOB} ) ) ), &$announced )""",
+    )
+    assert "no_such_table" in told["message"]
+    assert len(told["ids"]) == 2
+    assert announced == [told["ids"]]
+    assert len(beanstalkd.take_all(answer(on_beanstalkd, f"$answer = {TUBE}"))) == 2
+
+
 def test_a_server_lost_in_the_middle_of_bulk_loses_and_doubles_nothing(broker_site: Site) -> None:
     server = Beanstalkd()
     server.start()

@@ -71,6 +71,27 @@ def test_more_than_the_server_takes_is_refused_with_both_sizes(maria71: Site) ->
     assert count(maria71) == 0
 
 
+def test_many_with_long_names_fit_a_server_of_small_packets(maria71: Site) -> None:
+    """Each of them is small, so none may be refused for the size of all."""
+    assert maria71.server is not None
+    maria71.mu_plugin("callbacks", CALLBACKS)
+    (before,) = maria71.server.execute("SELECT @@GLOBAL.max_allowed_packet AS size")
+    maria71.server.execute("SET GLOBAL max_allowed_packet = 1048576")
+    try:
+        ids = answer(
+            maria71,
+            r"""
+            $name = 'f' . str_repeat( 'é', 85 );
+            eval( "function $name( \$data ) {}" );
+            $options = array( 'batch' => str_repeat( 'b', 64 ), 'delay' => 3600 );
+            $jobs = array_fill( 0, 2500, array( 'function' => $name, 'user_data' => str_repeat( "'", 100 ) ) );
+            $answer = told( add_async_jobs( $jobs, str_repeat( 'q', 60 ), $options ) )""",
+        )
+    finally:
+        maria71.server.execute("SET GLOBAL max_allowed_packet = %s", (before["size"],))
+    assert len(ids) == count(maria71) == 2500, ids
+
+
 def test_a_lost_connection_is_made_anew(maria71: Site) -> None:
     maria71.mu_plugin("callbacks", CALLBACKS)
     job = answer(

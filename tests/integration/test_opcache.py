@@ -332,8 +332,28 @@ def test_children_share_the_compiled_code(site: Site) -> None:
     assert not any("opcache.off" in line for line in worker.stderr_lines)
 
 
+def test_a_link_that_is_switched_leads_to_the_new_code(site: Site) -> None:
+    """Deep inside, where no look at the loaded files comes: only children have loaded it."""
+    cold(site)
+    site.mu_plugin("linked", "function linked( $file ) { require_once $file; return version(); }")
+    folder = site.folder / "library"
+    for version in ("one", "two"):
+        (folder / version).mkdir(parents=True)
+        (folder / version / "x.php").write_text(f"<?php function version() {{ return '{version}'; }}")
+        os.utime(folder / version / "x.php", (LONG_AGO, LONG_AGO))
+    link = folder / "current"
+    link.symlink_to("one")
+    worker = site.start_wpbg("listen", "--mode", "fork")
+    asked = [said(site, site.enqueue("linked", str(link / "x.php"))) for _ in range(2)]
+    (folder / "next").symlink_to("two")
+    (folder / "next").rename(link)
+    asked += [said(site, site.enqueue("linked", str(link / "x.php"))) for _ in range(2)]
+    assert asked == ["one", "one", "two", "two"]
+    worker.stop()
+
+
 def test_memory_that_cannot_be_shared_costs_no_attempt(sqlite71: Site) -> None:
-    """PHP ends at once where it gets no 128 MB to share: the worker goes on without, and says so."""
+    """PHP ends at once where it gets no 128 MB to share: the worker goes on with the files alone, and says so."""
     cold(sqlite71)
     sqlite71.mu_plugin("plain", "function plain() { return 'ran'; }")
     sqlite71.wp_bin.write_text(sqlite71.wp_bin.read_text().replace("#!/bin/sh\n", "#!/bin/sh\nulimit -v 200000\n"))
@@ -342,7 +362,10 @@ def test_memory_that_cannot_be_shared_costs_no_attempt(sqlite71: Site) -> None:
     row = sqlite71.wait_for_status(job, "completed", "failed")
     assert (row["status"], row["result"], row["attempts"]) == ("completed", '"ran"', 1), worker.log
     worker.stop()
-    assert any("opcache.off" in line and "exit code 254" in line for line in worker.stderr_lines), worker.log
+    (said,) = [line for line in worker.stderr_lines if "opcache.off" in line]
+    assert "exit code 254" in said
+    assert "128 MB" in said
+    assert entries_of(sqlite71)
 
 
 def test_wpbg_run_and_no_opcache(sqlite71: Site) -> None:

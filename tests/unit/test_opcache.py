@@ -328,6 +328,25 @@ def test_wp_cli_starts_php_with_it(make: Callable[..., OpcacheFolder], tmp_path:
     assert cache.used_by(cached, shared=True).environment()["PHP_INI_SCAN_DIR"].endswith(f":{cache.path}/shared")
 
 
+def test_after_a_crash_no_memory_is_shared(make: Callable[..., OpcacheFolder], told: list[str]) -> None:
+    cache = make()
+    assert cache.path is not None
+    entries = cache.path / "entries"
+    (entries / SYSTEM).mkdir()
+    assert cache.environment({}, shared=True)["PHP_INI_SCAN_DIR"].endswith("/shared")
+    cache.boot_failed(1)
+    assert cache.environment({}, shared=True)["PHP_INI_SCAN_DIR"].endswith("/shared")
+    cache.boot_failed(254)
+    assert cache.environment({}, shared=True)["PHP_INI_SCAN_DIR"] == f":{cache.path}/ini"
+    assert (entries / SYSTEM).is_dir()
+    assert "128 MB" in told[0]
+    cache.boot_failed(254)
+    assert list(entries.iterdir()) == []
+    cache.boot_failed(254)
+    assert cache.environment({}, shared=True) == {}
+    assert len(told) == 2
+
+
 def test_after_a_crash_the_entries_go_and_after_the_second_the_cache(
     make: Callable[..., OpcacheFolder], told: list[str]
 ) -> None:

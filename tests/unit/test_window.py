@@ -32,6 +32,27 @@ def test_it_halves_when_jobs_get_slower_and_forgets_all_after_long_ones() -> Non
     assert window.size == 1
 
 
+def test_it_halves_when_a_batch_is_not_over_soon_any_more() -> None:
+    window = Window(128)
+    for _ in range(8):
+        window.learn(window.size, 0.01)
+    assert window.size == 128
+    sizes = []
+    for _ in range(4):
+        window.learn(33, 33 * 0.015)  # The rest went back.
+        sizes.append(window.size)
+    assert sizes == [64, 32, 16, 16]
+
+
+def test_it_says_when_it_will_not_grow() -> None:
+    window, seen = Window(128), []
+    for _ in range(7):
+        seen.append((window.size, window.grown))
+        window.learn(window.size, window.size * 0.005)
+    assert seen == [(1, False), (2, False), (4, False), (8, False), (16, False), (32, False), (64, True)]
+    assert Window(1).grown
+
+
 def test_a_batch_that_was_not_full_says_nothing_of_more() -> None:
     window = Window(64)
     window.learn(1, 0.001)

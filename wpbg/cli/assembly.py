@@ -16,7 +16,7 @@ from wpbg.log import Log
 from wpbg.log_file import LogFile
 from wpbg.opcache import OpcacheFolder
 from wpbg.pool import Pool, PoolOptions
-from wpbg.queues.base import Queue
+from wpbg.queues.base import Queue, heartbeat
 from wpbg.queues.database import DatabaseQueue
 from wpbg.queues.settings import DatabaseSettings
 from wpbg.runners.exchange import Lifetime
@@ -101,7 +101,7 @@ def build(
         cache = OpcacheFolder.for_site(site.path, tell=lambda why: log.event("opcache.off", why))
         wp = cache.used_by(site.wp, shared=Lifetime(mode) is Lifetime.FORK)
         site, boot_failed = replace(site, wp=wp), cache.boot_failed
-    database = DatabaseSettings.from_mapping(site.database)
+    database = replace(DatabaseSettings.from_mapping(site.database), notice=heartbeat(flags.lease))
     limits: dict[str, Any] = {"max_jobs": flags.max_jobs, "max_time": flags.max_time, "max_memory": flags.max_memory}
     recycling = Recycling()
     if mode != "restart":  # There it is the PHP processes that wear out.

@@ -26,6 +26,29 @@ def parse(address: str, default_port: int) -> tuple[str, int] | str:
     return found["six"] or found["host"] or "127.0.0.1", port
 
 
+def notice_loss(connection: socket.socket, seconds: float) -> None:
+    """Have the kernel ask after so many seconds (at least 1) of silence whether there is still somebody at the other
+    end, and give up when nobody has answered for four times as long: also while an answer is waited for.
+
+    A server, a router or a network that is gone says nothing of it, and who waits for an answer sends nothing that
+    could be refused. A server that only takes its time is there: its kernel answers. See tcp(7).
+    """
+    if connection.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    every = max(1, round(seconds))
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    options = {
+        "TCP_KEEPIDLE": every,
+        "TCP_KEEPALIVE": every,  # The same on macOS.
+        "TCP_KEEPINTVL": every,
+        "TCP_KEEPCNT": 3,
+        "TCP_USER_TIMEOUT": 4000 * every,  # Of what was sent. Linux.
+    }
+    for name, value in options.items():
+        if (option := getattr(socket, name, None)) is not None:
+            connection.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
 def connect(address: str, default_port: int, timeout: float) -> socket.socket:
     """A connection; `timeout` (s) is for it and for each answer later on. Raises `OSError`, `ValueError`."""
     target = parse(address, default_port)

@@ -143,8 +143,9 @@ class Queue(Protocol):
         jobs past their retention; of every queue, not only this object's. At most `limit` rows of
         each kind. After an outage the living must get their heartbeat in first: leases are not
         judged within one lease length of a reconnect, of the server's start, or of a jump of the
-        clock (a suspended laptop). A first connection to a server that has been up for longer
-        judges at once.
+        clock (a suspended laptop), or of a stall: half a lease since the last round, or since this
+        object was made. Otherwise a first connection to a server that has been up for longer judges
+        at once.
         """
 
     def busy(self) -> bool:

@@ -114,8 +114,12 @@ class DatabaseQueue:
         until = self.now_ms() + self.lease_ms
 
         def push() -> list[Row]:
-            for lease in sorted(leases, key=lambda lease: int(lease.job.id)):
-                self.database.change("renew", id=int(lease.job.id), token=lease.token, until=until)
+            ordered = sorted(leases, key=lambda lease: int(lease.job.id))
+            renewals = [{"id": int(lease.job.id), "token": lease.token, "until": until} for lease in ordered]
+            if len(renewals) == 1:
+                self.database.change("renew", **renewals[0])
+            else:
+                self.database.changes("renew", renewals)
             return self.database.rows("renewed", ids=[int(lease.job.id) for lease in leases])
 
         # One statement needs no transaction, and most workers have one job at a time.

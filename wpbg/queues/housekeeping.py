@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from wpbg.job import Ending, Job, JobError, Outcome, Status
-from wpbg.queues.base import Loss, Ticked, heartbeat
+from wpbg.queues.base import Loss, Ticked
 from wpbg.queues.connection import Database
 from wpbg.queues.records import Row, error_json, history_entry
 from wpbg.queues.silence import Silence
@@ -17,6 +17,9 @@ JUMP_MS = 2000
 
 SHORTEST_STALL = 2.0
 """Seconds between two rounds that are more than a round and a busy machine take."""
+
+STALL = 1 / 2
+"""Of a lease: when it is that long since the last round, a lease that was renewed in time may have run out since."""
 
 
 class Housekeeper:
@@ -44,7 +47,7 @@ class Housekeeper:
         self._judge_from_ms = 0
         self._jumped = False
         self._awake = awake
-        self._round_at: float | None = None
+        self._round_at = awake()
 
     def notice_connection(self, now_ms: int) -> None:
         """After an outage the living must get their heartbeat in first."""
@@ -62,11 +65,11 @@ class Housekeeper:
         self._jumped = self._jumped or jumped_ms > JUMP_MS
 
     def _stalled(self) -> bool:
-        """Whether so long has passed since the last round that nobody may have been able to renew a lease: the disk or
-        the server answered late, or all of us slept. Whoever is awake first must not take the others for dead."""
+        """Whether so long has passed since the last round (before the first: since we are there) that somebody may not
+        have been able to renew a lease: the disk or the server answered late, or all of us slept. Whoever is awake
+        first must not take the others for dead; a false alarm costs only that the dead are found a lease later."""
         before, self._round_at = self._round_at, self._awake()
-        longest = max(self._lease_ms / 1000 - heartbeat(self._lease_ms / 1000), SHORTEST_STALL)
-        return before is not None and self._round_at - before >= longest
+        return self._round_at - before >= max(self._lease_ms / 1000 * STALL, SHORTEST_STALL)
 
     def tick(self, now_ms: int, limit: int) -> Ticked:
         # Never more than a lease from now: the clock may have been set back since that moment was chosen.

@@ -15,6 +15,7 @@ from pymysql.constants import CLIENT
 from pymysql.cursors import DictCursor
 
 from wpbg.errors import QueueError, QueueUnreachable
+from wpbg.queues.address import notice_loss
 from wpbg.queues.clock import ServerClock
 from wpbg.queues.connection import Database, Row, TooLarge
 from wpbg.queues.mysql_errors import no_tls, tls_failure, translated
@@ -95,6 +96,7 @@ class MySQL(Database):
                 "TLS on with MYSQL_CLIENT_FLAGS in wp-config.php."
             ) from error
         self._connection = connection
+        notice_loss(connection._sock, settings.notice)
         # Older PyMySQL goes on in the clear when the server has no TLS; PHP does not, and neither do we.
         if context is not None and not self._ask("SHOW SESSION STATUS LIKE 'Ssl_cipher'")[0]["Value"]:
             raise no_tls(at.where)

@@ -32,7 +32,8 @@ class DatabaseSettings:
 
     `host` is DB_HOST as it stands, `flags` is MYSQL_CLIENT_FLAGS, `socket` and `port` are PHP's
     `mysqli.default_socket` and `mysqli.default_port`, `prefix` is `$wpdb->base_prefix`. `file` is
-    the SQLite drop-in's FQDB. Raises `UsageError` when what is needed is missing.
+    the SQLite drop-in's FQDB. After `notice` seconds without a word from the server, the kernel asks whether it is
+    still there (see `address.notice_loss`). Raises `UsageError` when what is needed is missing.
     """
 
     engine: str
@@ -49,6 +50,7 @@ class DatabaseSettings:
     socket: str = ""
     port: int = 0
     file: str | None = None
+    notice: float = 5.0
 
     def __post_init__(self) -> None:
         if self.engine not in ("mysql", "sqlite"):
