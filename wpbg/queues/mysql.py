@@ -96,7 +96,7 @@ class MySQL(Database):
                 "TLS on with MYSQL_CLIENT_FLAGS in wp-config.php."
             ) from error
         self._connection = connection
-        notice_loss(connection._sock, settings.notice)
+        notice_loss(connection._sock, settings.notice)  # type: ignore[attr-defined]
         # Older PyMySQL goes on in the clear when the server has no TLS; PHP does not, and neither do we.
         if context is not None and not self._ask("SHOW SESSION STATUS LIKE 'Ssl_cipher'")[0]["Value"]:
             raise no_tls(at.where)
