@@ -1,14 +1,57 @@
-"""Keeping the leases of a worker's slots, and minding what became of them. In the pool's own thread."""
+"""Keeping the leases of a worker's slots, and minding what became of them.
+
+In a thread of its own, with a connection of its own: whatever the pool's thread waits for (a broker that is slow to say
+how much waits in it, a round of housekeeping on a busy server), the leases of living jobs must not run out meanwhile.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 
+from wpbg.errors import QueueUnreachable
 from wpbg.job import Lease
 from wpbg.log import Log
 from wpbg.queues.base import Queue
 from wpbg.runners.base import Stop
 from wpbg.worker import Slot
+
+AGAIN = 1.0
+"""Seconds at most until leases that could not be renewed are tried again."""
+
+
+class Heartbeat:
+    """Renews the leases of `slots` every `seconds`, from `start` to `stop`. It connects when there is the first one.
+    `failed` is told of what ends it before."""
+
+    def __init__(
+        self, queue: Queue, slots: Sequence[Slot], log: Log, seconds: float, failed: Callable[[BaseException], None]
+    ) -> None:
+        self._queue, self._slots, self._log, self._seconds, self._failed = queue, slots, log, seconds, failed
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self, seconds: float) -> None:
+        """Wait for its end, at most so long."""
+        self._stopped.set()
+        self._thread.join(seconds)
+
+    def _beat(self) -> None:
+        wait = self._seconds
+        try:
+            while not self._stopped.wait(wait):
+                try:
+                    renew_leases(self._queue, self._slots, self._log)
+                    wait = self._seconds
+                except QueueUnreachable:  # The pool's thread and the slots meet it as well, and say so.
+                    wait = min(self._seconds, AGAIN)
+        except BaseException as error:
+            self._failed(error)
+        finally:
+            self._queue.close()
 
 
 def renew_leases(queue: Queue, slots: Sequence[Slot], log: Log) -> None:

@@ -15,7 +15,7 @@ from wpbg.board import Board, WorkerRow
 from wpbg.bookkeeping import Bookkeeper
 from wpbg.control import Control
 from wpbg.errors import QueueUnreachable
-from wpbg.heartbeat import renew_leases
+from wpbg.heartbeat import Heartbeat
 from wpbg.log import Log
 from wpbg.queues.base import Queue, Settlement, heartbeat
 from wpbg.runners.base import Runner, Stop
@@ -72,6 +72,7 @@ class Pool:
             Slot(self._slot_name(number), queue_for(), runner_for(), control, log, self._settled)
             for number in range(options.concurrency)
         ]
+        self._heartbeat = Heartbeat(queue_for(), self.slots, log, heartbeat(options.lease), self._failed)
         self._wake = Waker()
         self._signals = Signals()
         self._stop_why = ""
@@ -122,6 +123,7 @@ class Pool:
         ]
         for thread in threads:
             thread.start()
+        self._heartbeat.start()
         try:
             self._watch(threads)
         finally:
@@ -138,10 +140,13 @@ class Pool:
             else:
                 slot.work()
         except BaseException as error:
-            self._failure = self._failure or error
-            self.stop("a slot failed")
+            self._failed(error)
         finally:
             self._wake.set()
+
+    def _failed(self, error: BaseException) -> None:
+        self._failure = self._failure or error
+        self.stop("a slot failed")
 
     def _watch(self, threads: Sequence[threading.Thread]) -> None:
         """The pool's own thread while the slots work."""
@@ -151,7 +156,7 @@ class Pool:
             due: list[Callable[[], None]] = []
             if now >= beat:
                 beat = now + heartbeat(self.options.lease)
-                due.append(self._heartbeat)
+                due.append(self._show_workers)
             if now >= housekeeping:
                 housekeeping = now + self.options.housekeeping
                 due.append(self._housekeep)
@@ -177,6 +182,7 @@ class Pool:
     def _leave(self, threads: Sequence[threading.Thread]) -> None:
         for thread in threads:
             thread.join(timeout=10)
+        self._heartbeat.stop(10)
         self._with_server(lambda: self._board.hide_workers(self._rows()), self._books.flush)
         for slot in self.slots:
             slot.close()
@@ -200,8 +206,7 @@ class Pool:
         except QueueUnreachable:
             self._reached = False
 
-    def _heartbeat(self) -> None:
-        renew_leases(self._queue, self.slots, self._log)
+    def _show_workers(self) -> None:
         self._board.show_workers(self._rows())
         self._reached = True
 

@@ -25,8 +25,9 @@ PROGRESS_EVERY = 0.5
 PATIENCE = 0.5
 """Seconds a job may run before what was claimed behind it goes back."""
 
-FRESH = 2 / 3
-"""The part of a lease that the answer to a claim may take. The rest lasts until the next heartbeat."""
+FRESH = 1 / 2
+"""The part of a lease that the answer to a claim may take. The rest lasts until the next heartbeat, a third of a lease
+later at most."""
 
 START_BACKOFF = 60.0
 """Seconds a slot waits at most while its PHP processes do not start."""

@@ -1,0 +1,104 @@
+"""Leases are renewed whatever the rest of the worker waits for."""
+
+from __future__ import annotations
+
+import io
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any, cast
+
+from tests.support.wait import wait_for
+from wpbg.control import Control
+from wpbg.errors import QueueUnreachable
+from wpbg.heartbeat import Heartbeat
+from wpbg.job import Job, Lease
+from wpbg.log import Log
+from wpbg.pool import Pool, PoolOptions
+from wpbg.queues.base import Renewal, Ticked
+
+LOG = Log(stream=io.StringIO())
+
+
+class Queue:
+    """Renews what it is asked to, after `troubles`; a round of housekeeping takes as long as `slow` is not set."""
+
+    capabilities: frozenset[Any] = frozenset()
+
+    def __init__(self, *troubles: BaseException) -> None:
+        self.troubles, self.renewed, self.closed = list(troubles), 0, False
+        self.slow = threading.Event()
+
+    def renew(self, leases: Sequence[Lease]) -> Renewal:
+        if self.troubles:
+            raise self.troubles.pop(0)
+        self.renewed += len(leases)
+        return Renewal(frozenset(), frozenset())
+
+    def tick(self) -> Ticked:
+        self.slow.wait(20)
+        return Ticked(0, (), (), 0, ())
+
+    def close(self) -> None:
+        self.closed = True
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *args, **kwargs: []
+
+
+class Busy:
+    """A slot with one job."""
+
+    def __init__(self) -> None:
+        self.held = [Lease(Job("1", "q", b"", 1), 1, 0, 0)]
+
+    def leases(self) -> list[Lease]:
+        return self.held
+
+
+def test_a_server_that_was_away_is_asked_again_until_the_end() -> None:
+    queue, failed = Queue(*[QueueUnreachable("It does not answer.")] * 3), list[BaseException]()
+    beat = Heartbeat(cast(Any, queue), cast(Any, [Busy()]), LOG, 0.01, failed.append)
+    beat.start()
+    wait_for(lambda: queue.renewed > 3, 10, "leases are renewed")
+    beat.stop(5)
+    assert queue.closed
+    renewed = queue.renewed
+    time.sleep(0.05)
+    assert queue.renewed == renewed
+    assert failed == []
+
+
+def test_what_it_cannot_bear_is_told() -> None:
+    queue, failed = Queue(ValueError("What?")), list[BaseException]()
+    beat = Heartbeat(cast(Any, queue), cast(Any, [Busy()]), LOG, 0.01, failed.append)
+    beat.start()
+    wait_for(lambda: failed, 10, "the failure is told")
+    assert isinstance(failed[0], ValueError)
+    assert queue.closed
+    beat.stop(5)
+
+
+def test_a_pool_whose_thread_is_held_up_keeps_its_leases() -> None:
+    queue = Queue()
+    options = PoolOptions(name="w", queues=("q",), lease=0.06, signals=False)
+    pool = Pool(options, lambda: cast(Any, queue), cast(Any, Runner), cast(Any, Queue()), Control(), LOG)
+    for slot in pool.slots:
+        slot._claimed.hold([Lease(Job("1", "q", b"", 1), 1, 0, 0)])
+    thread = threading.Thread(target=pool.run)
+    thread.start()
+    wait_for(lambda: queue.renewed > 5, 10, "leases are renewed while housekeeping hangs")
+    assert not queue.slow.is_set()
+    queue.slow.set()
+    pool.stop("Enough was seen.")
+    thread.join(20)
+    assert not thread.is_alive()
+
+
+class Runner:
+    """One that has nothing to do."""
+
+    window = 1
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *args, **kwargs: None
