@@ -35,6 +35,11 @@ final class Fork_Lifetime {
 	const CRASHES = array( 4, 6, 7, 8, 11 );
 
 	/**
+	 * Children in a row that broke inside or hung: with so many, it is not the jobs.
+	 */
+	const TOO_MANY_BROKEN = 3;
+
+	/**
 	 * The classes that each child works with: read here once, and not by each.
 	 */
 	const OF_EVERY_JOB = array( Blog_Fit::class, Job_Runner::class, Current_Job::class, Callback::class, Envelope::class );
@@ -76,6 +81,13 @@ final class Fork_Lifetime {
 	 * @var string[]
 	 */
 	private $shared = array();
+
+	/**
+	 * How many of the last children, in a row, broke inside or hung.
+	 *
+	 * @var int
+	 */
+	private $broken = 0;
 
 	/**
 	 * Whether the last child was killed because its time was over.
@@ -186,16 +198,14 @@ final class Fork_Lifetime {
 	}
 
 	/**
-	 * Whether the memory with the compiled code, which all children share, may be what broke a child.
+	 * Whether the memory with the compiled code, which all children share, may be what breaks them.
 	 *
-	 * @param int $code How it ended, negative for a signal.
+	 * @param int $code How the last one ended, negative for a signal.
 	 * @return string|null Why this process has to be replaced.
 	 */
 	private function shaken( $code ) {
-		if ( in_array( -$code, self::CRASHES, true ) ) {
-			return 'a job crashed PHP (signal ' . -$code . ')';
-		}
-		return $this->overran ? 'a job hung, and was killed' : null;
+		$this->broken = $this->overran || in_array( -$code, self::CRASHES, true ) ? $this->broken + 1 : 0;
+		return $this->broken >= self::TOO_MANY_BROKEN ? 'a job after the other crashed or hung' : null;
 	}
 
 	/**

@@ -103,6 +103,7 @@ def test_addresses() -> None:
         ("it holds 900 open files", "open_files"),
         ("the active plugins have changed", "plugins_changed"),
         ("/srv/site/wp-content/plugins/a/a.php has changed", "code_changed"),
+        ("a job after the other crashed or hung", "job"),
         ("asked to", "asked"),
         ("a job in it timed out", "job"),
         ("it was killed by SIGKILL", "ended"),
