@@ -158,7 +158,7 @@ def test_the_command_is_a_package_of_wp_cli(bare: Site, tmp_path: Path) -> None:
     packages.mkdir()
     # The package needs no other, so nothing has to be asked of the internet: without this WP-CLI's index would be.
     (packages / "composer.json").write_text(
-        json.dumps({"name": "wp-cli/wp-cli", "minimum-stability": "dev", "repositories": {"packagist.org": False}})
+        json.dumps({"name": "wp-cli/wp-cli", "minimum-stability": "dev", "repositories": {"packagist": False}})
     )
     bare.env["WP_CLI_PACKAGES_DIR"] = str(packages)
     assert "Success: Package installed." in bare.wp("package", "install", str(tmp_path / "php-plugin")).stdout
