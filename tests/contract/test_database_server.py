@@ -126,12 +126,9 @@ except Exception as error:
 """
 
 
-@pytest.mark.parametrize(("cut", "least", "most"), [(True, 0.5, 4), (False, 2, 12)])
-def test_a_server_that_is_gone_while_its_answer_is_waited_for(
-    maria: DatabaseBench, cut: bool, least: float, most: float
-) -> None:
-    """Neither a network that forgot the connection (`cut`) nor one that is dead says anything of it; a minute's silence
-    would be longer than a lease. The kernel asks, after a second here."""
+def test_a_server_that_is_gone_while_its_answer_is_waited_for(maria: DatabaseBench) -> None:
+    """A network that is dead says nothing of it; a minute's silence would be longer than a lease. The kernel asks, after
+    a second here."""
     if os.geteuid() != 0:
         pytest.skip("only root can have a network of its own")
     require("ip", "iproute2")
@@ -151,14 +148,10 @@ def test_a_server_that_is_gone_while_its_answer_is_waited_for(
             asked = "SELECT count(*) AS n FROM information_schema.PROCESSLIST WHERE INFO = 'SELECT SLEEP(40)'"
             wait_for(lambda: server.execute(asked)[0]["n"], 10, "the server works on its answer")
             network.pull_out()
-            if cut:
-                network.cut()
-                time.sleep(0.2)
-                network.put_back()
             name, seconds = process.stdout.readline().split()
             network.put_back()
     assert name == "QueueUnreachable"
-    assert least < float(seconds) < most
+    assert 2 < float(seconds) < 12
 
 
 class TestLimits:
