@@ -106,4 +106,8 @@ def table(results: list[Result]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:  # What was started is ended by then.
+        print("chaos: stopped", file=sys.stderr)
+        sys.exit(130)

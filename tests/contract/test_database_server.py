@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict, replace
@@ -127,8 +126,8 @@ except Exception as error:
 
 
 def test_a_server_that_is_gone_while_its_answer_is_waited_for(maria: DatabaseBench) -> None:
-    """A network that is dead says nothing of it; a minute's silence would be longer than a lease. The kernel asks, after
-    a second here."""
+    """A network that is dead says nothing of it; a minute's silence would be longer than a lease. The kernel asks,
+    after a second here."""
     if os.geteuid() != 0:
         pytest.skip("only root can have a network of its own")
     require("ip", "iproute2")
