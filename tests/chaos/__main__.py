@@ -44,7 +44,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=int(time.time()), help="decides which faults come when")
     parser.add_argument("--backend", action="append", choices=BACKENDS, help="repeatable; all")
     parser.add_argument("--lifetime", action="append", choices=LIFETIMES, help="repeatable; all")
-    parser.add_argument("--log", type=Path, help="folder for the workers' logs")
+    parser.add_argument("--log", type=Path, help="folder for the logs: what the workers and the faults did, by time")
     args = parser.parse_args()
     results = []
     with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
@@ -55,7 +55,7 @@ def main() -> int:
                 results.append(result)
                 if args.log:
                     args.log.mkdir(parents=True, exist_ok=True)
-                    (args.log / f"{backend}-{lifetime}.log").write_text("\n".join(result.log))
+                    (args.log / f"{backend}-{lifetime}.log").write_text(f"{result.timeline}\n")
                 print(
                     line(result), f"  ({result.seconds:.0f} s, {result.refused} refused)", file=sys.stderr, flush=True
                 )

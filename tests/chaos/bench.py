@@ -18,6 +18,7 @@ from typing import Any
 import pymysql
 
 from tests.chaos.network import Network
+from tests.chaos.timeline import Timeline
 from tests.support.beanstalkd import Beanstalkd
 from tests.support.gearmand import Gearmand
 from tests.support.mariadb import MariaDB
@@ -63,9 +64,9 @@ class Bench:
         self.disk_is_small = False
         self.clock: WallClock | None = None
         self._workers: list[Worker] = []
-        self._started = 0
+        self._ever: list[Worker] = []
         self._supervised = True
-        self.log: list[str] = []
+        self.timeline = Timeline()
         self._supervisor = threading.Thread(target=self._supervise, daemon=True)
 
     def set_up(self) -> None:
@@ -142,20 +143,21 @@ class Bench:
         self._supervisor.start()
 
     def _start_worker(self) -> Worker:
-        self._started += 1
-        name = f"w{self._started}"
+        name = f"w{len(self._ever) + 1}"
         env = {"WPBG_CACHE_DIR": str(self.small_disk / "cache"), "CHAOS_WORKER": name}
         env |= self.clock.env if self.clock else {}
         flags = ["--mode", self.lifetime, "--concurrency", str(SLOTS), "--lease", str(LEASE), "--grace", "10"]
         argv = self.site.wpbg_argv("listen", *flags, "--name", name)
-        return Worker(name, self.site.start([*(self.network.enter if self.network else []), *argv], env=env))
+        worker = Worker(name, self.site.start([*(self.network.enter if self.network else []), *argv], env=env))
+        self._ever.append(worker)
+        return worker
 
     def _supervise(self) -> None:
         """As supervisord does it: what has ended is started again."""
         while self._supervised:
             for number, worker in enumerate(self._workers):
                 if worker.process.returncode is not None and self._supervised:
-                    self.log += worker.process.lines[-200:]
+                    self.timeline.note(f"{worker.name} ended with {worker.process.returncode}")
                     self._workers[number] = self._start_worker()
             time.sleep(0.2)
 
@@ -198,7 +200,9 @@ class Bench:
         for worker in self._workers:
             with contextlib.suppress(AssertionError):
                 worker.process.wait(20)
-            self.log += worker.process.lines
+        for worker in self._ever:
+            # All of it: why a job ran twice may be told at the very beginning.
+            self.timeline.heard(worker.name, worker.process.heard)
         if self.server:
             self.server.start()
         self.stack.close()

@@ -20,7 +20,7 @@ def test_nothing_is_lost(backend: str, lifetime: str, tmp_path: Path) -> None:
         result = trial(tmp_path, backend, lifetime, jobs=150, faults=8, seed=7)
     finally:
         shutil.rmtree(tmp_path, ignore_errors=True)
-    log = "\n".join(result.log)
+    log = str(result.timeline)
     assert result.jobs == 150, log
     assert result.faults.total() == 8
     assert not result.bad, f"{result.bad}\n{log}"

@@ -82,7 +82,7 @@ class Trial:
                 capture_output=True,
                 text=True,
             )
-            self.bench.log.append(f"enqueuer: {done.returncode} {done.stdout[-500:]} {done.stderr[-500:]}")
+            self.bench.timeline.note(f"enqueuer: {done.returncode} {done.stdout[-500:]} {done.stderr[-500:]}")
             time.sleep(0.1)
 
     def _told(self) -> list[list[str]]:
@@ -161,11 +161,14 @@ class Trial:
         result = self._compare(seconds)
         for told in self._told():
             if int(told[0]) in {*result.lost, *result.unrecorded, *result.stuck}:
-                self.bench.log.append(f"acknowledged, and not done: {told}")
+                self.bench.timeline.note(f"acknowledged, and not done: {told}")
         if result.lost and self.bench.broker:
-            self.bench.log.append(f"{self.bench.broker.name} holds: {self.bench.broker.holds()}")
-        if result.bad:
-            self.bench.log += [f"fault: {happened}" for happened in self.happened]
+            self.bench.timeline.note(f"{self.bench.broker.name} holds: {self.bench.broker.holds()}")
+        for fault in self.happened:
+            whom = " ".join(f"{each}" for each in (fault.hit.worker, fault.hit.pid) if each) or "everybody"
+            held = sorted((lease.n, lease.id, lease.worker) for lease in fault.leased)
+            self.bench.timeline.note(f"fault: {fault.fault.name} of {whom}, who held {held}", fault.began)
+            self.bench.timeline.note(f"fault: {fault.fault.name} of {whom} is over", fault.ended)
         return result
 
     def _compare(self, seconds: float) -> Result:
@@ -180,7 +183,7 @@ class Trial:
             ended=self._ended(),
             happened=self.happened,
             seconds=seconds,
-            log=self.bench.log,
+            timeline=self.bench.timeline,
         )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from tests.chaos.bench import LEASE
 from tests.chaos.faults import Fault, Hit
+from tests.chaos.timeline import Timeline
 
 MARGIN = 0.3
 """Seconds around a fault: what was claimed between our look at the leases and the fault is not in what we saw."""
@@ -89,7 +90,7 @@ class Result:
     unrecovered: int
     recovery: list[float]
     seconds: float
-    log: list[str]
+    timeline: Timeline
 
     @property
     def median_recovery(self) -> float:
@@ -121,7 +122,7 @@ def judge(
     ended: Mapping[str, str],
     happened: Sequence[Happened],
     seconds: float,
-    log: list[str],
+    timeline: Timeline,
 ) -> Result:
     """Compare what the site was told with what ran, and what ran twice with what happened."""
     twice: Counter[str] = Counter()
@@ -133,7 +134,8 @@ def judge(
         twice.update(found[: len(runs) - 1])
         if len(found) < len(runs) - 1:
             unexplained.append(n)
-            log.append(f"unexplained: {n} {sorted(runs, key=lambda run: run.at)} in {happened}")
+            for run in runs:
+                timeline.note(f"unexplained: job {n} ran here, as one of {len(runs)}: {run}", run.at)
     return Result(
         backend=backend,
         lifetime=lifetime,
@@ -151,7 +153,7 @@ def judge(
         unrecovered=sum(bool(each.leased) and each.recovered is None for each in happened),
         recovery=[each.recovered for each in happened if each.recovered is not None],
         seconds=seconds,
-        log=log,
+        timeline=timeline,
     )
 
 

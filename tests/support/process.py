@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
@@ -29,6 +30,8 @@ class WorkerProcess:
         self.argv = list(argv)
         self.lines: list[str] = []
         """What it wrote so far, on both streams, without line ends."""
+        self.heard: list[tuple[float, str]] = []
+        """The same lines, each with when it was read, in `time.monotonic`."""
         self.stdout_lines: list[str] = []
         self.stderr_lines: list[str] = []
         self.popen = subprocess.Popen(
@@ -53,6 +56,7 @@ class WorkerProcess:
                 for line in stream:
                     text = line.decode(errors="replace").rstrip("\r\n")
                     lines.append(text)
+                    self.heard.append((time.monotonic(), text))
                     self.lines.append(text)
 
         reader = threading.Thread(target=read, daemon=True)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.chaos.faults import EVERYBODY, FAULTS, Hit
+from tests.chaos.timeline import Timeline
 from tests.chaos.verdict import Happened, Leased, Result, Run, judge
 
 KINDS = {fault.name: fault for fault in FAULTS}
@@ -26,7 +27,7 @@ def verdict(**wrong: Any) -> Result:
         "ended": {"1": "completed"},
         "happened": [],
         "seconds": 1.0,
-        "log": [],
+        "timeline": Timeline(),
     }
     return judge(**{**fine, **wrong})
 
