@@ -17,9 +17,11 @@ HELD = Outcome(Ending.INTERRUPTED)
 
 
 class Claimed:
-    """The leases of one slot; each is in one of the three places. Safe from every thread: the pool's renews them and
-    takes away from them while the slot's works. The first of those that are held may be with PHP already (`ahead`):
-    they are not given back or dropped before they are `withdrawn`. Seconds are those of `time.monotonic`."""
+    """The leases of one slot; each is in one of the three places, until its outcome is recorded.
+
+    Safe from every thread: the heartbeat's renews them and takes away from them while the slot's works. The first of
+    those that are held may be with PHP already (`ahead`): they are not given back or dropped before they are
+    `withdrawn`. Seconds are those of `time.monotonic`."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -29,6 +31,7 @@ class Claimed:
         self._ahead = 0
         self._doomed: list[Lease] = []
         self._unsettled: list[Settlement] = []
+        self._settling: list[Settlement] = []
 
     @property
     def running(self) -> Lease | None:
@@ -55,7 +58,7 @@ class Claimed:
         """All that must not run out."""
         with self._lock:
             running = [self._running] if self._running is not None else []
-            return [*running, *self._held, *(item.lease for item in self._unsettled)]
+            return [*running, *self._held, *(item.lease for item in [*self._settling, *self._unsettled])]
 
     def hold(self, leases: Sequence[Lease]) -> None:
         """Fresh from the queue, to be run in this order."""
@@ -128,12 +131,24 @@ class Claimed:
             self._unsettled += [Settlement(lease, Release(), HELD) for lease in back]
 
     def take_unsettled(self) -> list[Settlement]:
-        """What is to be recorded. The caller sees to it that it is."""
+        """What is to be recorded. The caller sees to it that it is, and says so (`recorded`); until then it may take
+        its time, and the leases last."""
         with self._lock:
             taken, self._unsettled = self._unsettled, []
+            self._settling += taken
             return taken
+
+    def recorded(self, items: Sequence[Settlement]) -> None:
+        """These were, or never will be."""
+        with self._lock:
+            self._no_longer_settling(items)
 
     def put_back(self, items: Sequence[Settlement]) -> None:
         """What could not be recorded."""
         with self._lock:
+            self._no_longer_settling(items)
             self._unsettled = [*items, *self._unsettled]
+
+    def _no_longer_settling(self, items: Sequence[Settlement]) -> None:
+        done = {id(item) for item in items}
+        self._settling = [item for item in self._settling if id(item) not in done]

@@ -7,6 +7,7 @@ how much waits in it, a round of housekeeping on a busy server), the leases of l
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 
 from wpbg.errors import QueueUnreachable
@@ -43,9 +44,10 @@ class Heartbeat:
         wait = self._seconds
         try:
             while not self._stopped.wait(wait):
+                began = time.monotonic()
                 try:
                     renew_leases(self._queue, self._slots, self._log)
-                    wait = self._seconds
+                    wait = max(0.0, began + self._seconds - time.monotonic())
                 except QueueUnreachable:  # The pool's thread and the slots meet it as well, and say so.
                     wait = min(self._seconds, AGAIN)
         except BaseException as error:

@@ -46,6 +46,12 @@ class Recorder:
         """Record outcomes; not even a lost server makes us forget them, until there is no more time."""
         items = self._claimed.take_unsettled()
         self._flushed_at = time.monotonic()
+        try:
+            self._record(queue, items)
+        finally:
+            self._claimed.recorded(items)
+
+    def _record(self, queue: Queue, items: Sequence[Settlement]) -> None:
         pause = 0.5
         while items:
             try:
@@ -68,10 +74,12 @@ class Recorder:
         items = self._claimed.take_unsettled()
         if items:
             try:
-                self._settled(items, queue.settle_all(items))
+                answers = queue.settle_all(items)
             except QueueUnreachable:
                 self._claimed.put_back(items)
                 raise
+            self._claimed.recorded(items)
+            self._settled(items, answers)
 
     def _settled(self, items: Sequence[Settlement], answers: Sequence[bool]) -> None:
         events: list[Event] = []

@@ -25,9 +25,9 @@ PROGRESS_EVERY = 0.5
 PATIENCE = 0.5
 """Seconds a job may run before what was claimed behind it goes back."""
 
-FRESH = 1 / 2
-"""The part of a lease that the answer to a claim may take. The rest lasts until the next heartbeat, a third of a lease
-later at most."""
+FRESH = 1 / 3
+"""The part of a lease that the answer to a claim may take. The next heartbeat comes a third of a lease later at most,
+and the last third is for what keeps it waiting."""
 
 START_BACKOFF = 60.0
 """Seconds a slot waits at most while its PHP processes do not start."""
@@ -167,9 +167,9 @@ class Slot:
 
     def _work_through(self, leases: Sequence[Lease]) -> None:
         """Run the leased jobs one after the other and record how they ended."""
+        self._claimed.hold(leases)
         self._begin_batch()
         self._recorder.wait_for_company()
-        self._claimed.hold(leases)
         more = True
         while (lease := self._next()) is not None:
             outcome = self._execute(lease)

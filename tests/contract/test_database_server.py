@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import asdict, replace
@@ -16,13 +17,13 @@ import pymysql
 import pytest
 
 from tests.chaos.network import Network
-from tests.contract.bench import BROKEN, DONE, FINE, DatabaseBench, at_once, job, put_one, take
+from tests.contract.bench import BROKEN, DONE, FINE, LEASE, DatabaseBench, at_once, job, put_one, take
 from tests.support.mariadb import MariaDB
 from tests.support.need import require
 from tests.support.wait import wait_for
 from wpbg.errors import PluginNotReady, QueueError, QueueUnreachable
 from wpbg.job import Status
-from wpbg.queues import mysql
+from wpbg.queues import database, mysql
 from wpbg.queues.connection import Contention, TooLarge
 from wpbg.queues.database import DatabaseQueue
 from wpbg.queues.mysql import MySQL
@@ -45,6 +46,32 @@ def connection_of(queue: DatabaseQueue) -> MySQL:
 def reached(settings: DatabaseSettings) -> bool:
     with closing(MySQL(settings)) as database:
         return database.rows("job_state", id=0) == []
+
+
+class TestItsClock:
+    def test_leases_are_renewed_by_the_time_that_it_has_now(
+        self, maria: DatabaseBench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A server's clock is set, or its machine sleeps, while a worker's connections stay open for weeks."""
+        monkeypatch.setattr(database, "CLOCK_AGAIN", 0.0)
+        queue = maria.table(clock=None)
+        put_one(queue)
+        lease = take(queue)
+        before = queue.now_ms()
+        connection_of(queue)._ask("SET SESSION timestamp = UNIX_TIMESTAMP() + 3600")
+        queue.renew([lease])
+        until = maria.site.query(f"SELECT due_at FROM {maria.site.jobs} WHERE id = %s", (int(lease.job.id),))
+        assert until[0]["due_at"] - before >= 3_600_000
+
+    def test_a_jump_that_was_found_in_passing_is_not_forgotten(self, maria: DatabaseBench) -> None:
+        """Whoever rescues must know of it, also when the connection had to be made anew meanwhile."""
+        connection = connection_of(maria.table(clock=None))
+        connection.check_clock()
+        connection._clock.set(0.0)
+        connection.close()
+        connection.connect()
+        assert connection.check_clock() > 1_000_000
+        assert abs(connection.check_clock()) < 60_000
 
 
 class TestReachingIt:
@@ -229,6 +256,37 @@ class TestLocks:
         with others_lock(maria, f"SELECT * FROM {maria.site.jobs} WHERE id = %s FOR UPDATE", (int(held),)):
             assert [lease.job.id for lease in queue.reserve(2, "w1")] == [free]
         assert take(queue).job.id == held
+
+    def test_a_heartbeat_does_not_wait_for_a_row_that_somebody_holds(self, maria: DatabaseBench) -> None:
+        """A connection of the same worker that was lost in the middle of recording an outcome, for one."""
+        queue = maria.table(lease_ms=LEASE)
+        queue.put([job(), job(), job()])
+        leases = queue.reserve(3, "w1")
+        maria.clock.advance(LEASE - 1)
+        row = f"SELECT * FROM {maria.site.jobs} WHERE id = %s FOR UPDATE"
+        with others_lock(maria, row, (int(leases[1].job.id),)):
+            began = time.monotonic()
+            assert queue.renew(leases).lost == frozenset()
+            assert time.monotonic() - began < mysql.LOCK_SECONDS / 2
+        maria.clock.advance(1)
+        assert queue.tick().rescued == (leases[1].job.id,), "the others were renewed"
+
+    def test_a_client_that_is_gone_without_a_word_soon_holds_no_rows(self, maria: DatabaseBench) -> None:
+        """Its server does not learn of a power cut, and would keep for it for hours what it had locked."""
+        gone = maria.table()
+        put_one(gone)
+        gone.database.settings = replace(maria.settings, notice=1.0)
+        gone.close()
+        lease = take(gone)
+        gone.database._begin()
+        held = {"id": int(lease.job.id), "token": lease.token, "until": 1}
+        assert gone.database._execute("renew", held)[1] == 1
+        began = time.monotonic()
+        assert maria.queue().settle(lease, DONE, FINE)
+        assert time.monotonic() - began < mysql.LOCK_SECONDS / 2
+        with pytest.raises(QueueUnreachable):
+            gone.database.rows("job_state", id=1)
+        assert gone.database.rows("job_state", id=0) == [], "it may come back"
 
     def test_a_pause_holds_while_somebody_locks_its_row(self, maria: DatabaseBench) -> None:
         queue = maria.queue()

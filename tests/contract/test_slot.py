@@ -43,9 +43,13 @@ class OneRound(DatabaseQueue):
     """The worker stops once something was settled."""
 
     control: Control
+    slot: Slot | None = None
 
     def settle_all(self, settlements: Sequence[Settlement]) -> list[bool]:
         self.control.stop()
+        if self.slot is not None:
+            self.settled = [item.lease for item in settlements]
+            self.kept = self.slot.leases()
         return super().settle_all(settlements)
 
 
@@ -63,5 +67,18 @@ def test_a_lease_that_may_have_run_out_before_it_was_heard_of_is_not_run(
     shown = either.job(job_id)
     assert notes.ran == ([job_id] if runs else [])
     assert (shown["status"], shown["attempts"]) == (("completed", 1) if runs else ("queued", 0))
+    assert slot.leases() == []
+    slot.close()
+
+
+def test_a_lease_lasts_until_its_outcome_is_recorded(either: DatabaseBench) -> None:
+    """However long the server takes: else the job would be run again by whoever finds that nobody renewed it."""
+    queue = OneRound(settings_of(either.site), ["default"], lease_ms=60_000)
+    queue.control = Control()
+    queue.put([job()])
+    queue.slot = slot = Slot("w1", queue, Notes(), queue.control, Log(write=lambda line: None))
+    slot.work()
+    assert len(queue.settled) == 1
+    assert queue.kept == queue.settled
     assert slot.leases() == []
     slot.close()

@@ -99,6 +99,12 @@ def slot(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Slot]:
     slot.runner.close()
 
 
+def assert_in_order(slot: Slot, jobs: int) -> None:
+    """Each once, in order; but for those that came back because the machine stood still while PHP had them."""
+    assert sorted(slot.begun) == list(range(jobs))
+    assert slot.left_alone or slot.begun == list(range(jobs))
+
+
 def endings(outcomes: list[Outcome]) -> set[Ending]:
     return {outcome.ending for outcome in outcomes}
 
@@ -106,7 +112,7 @@ def endings(outcomes: list[Outcome]) -> set[Ending]:
 def test_php_has_the_next_jobs_already(slot: Slot) -> None:
     outcomes = slot.run_all([job(n) for n in range(100)])
     assert endings(outcomes) == {Ending.COMPLETED}
-    assert slot.begun == list(range(100)), "each once, in order"
+    assert_in_order(slot, 100)
     waiting = [outcome.result == "true" for outcome in outcomes]
     assert not waiting[0], "what is not known to be short is alone"
     assert sum(waiting) > 80
@@ -118,7 +124,7 @@ def test_nobody_waits_behind_a_job_that_turns_out_to_be_long(slot: Slot) -> None
     outcomes = slot.run_all([*(job(n) for n in range(WARM)), long, *(job(n) for n in range(WARM + 1, 30))])
     assert endings(outcomes) == {Ending.COMPLETED}
     assert slot.withdrawals == [0], "while it ran, the others were free"
-    assert slot.begun == list(range(30)), "each once, in order"
+    assert_in_order(slot, 30)
 
 
 def test_one_that_stood_still_on_its_way_leaves_the_job_alone(slot: Slot) -> None:
@@ -144,7 +150,7 @@ def test_a_process_that_dies_costs_only_the_job_it_was_in(slot: Slot) -> None:
     outcomes = slot.run_all([*(job(n) for n in range(20)), job(20, "die"), *(job(n) for n in range(21, 40))])
     assert [n for n, outcome in enumerate(outcomes) if outcome.ending is not Ending.COMPLETED] == [20]
     assert outcomes[20].ending is Ending.PROCESS_DIED
-    assert slot.begun == list(range(40)), "each once, in order"
+    assert_in_order(slot, 40)
     assert slot.withdrawals[-1] == 0, "those that it had not begun are free"
 
 
@@ -152,7 +158,7 @@ def test_two_in_a_row_that_kill_their_processes_are_both_blamed(slot: Slot) -> N
     deadly = {20, 21, 25}
     outcomes = slot.run_all([job(n, "die" if n in deadly else "nothing") for n in range(40)])
     assert {n for n, outcome in enumerate(outcomes) if outcome.ending is Ending.PROCESS_DIED} == deadly
-    assert slot.begun == list(range(40)), "each once, in order"
+    assert_in_order(slot, 40)
 
 
 def test_a_stop_is_for_the_job_it_was_meant_for(slot: Slot) -> None:
@@ -191,7 +197,7 @@ def test_recycling_waits_for_those_that_are_with_php(tmp_path: Path) -> None:
     finally:
         slot.runner.close()
     assert endings(outcomes) == {Ending.COMPLETED}
-    assert slot.begun == list(range(400))
+    assert_in_order(slot, 400)
     assert why == ["asked to"]
 
 
@@ -279,5 +285,6 @@ def test_those_of_another_blog_are_not_sent() -> None:
 
 def _back(claimed: Claimed) -> list[Lease]:
     items: list[Settlement] = claimed.take_unsettled()
+    claimed.recorded(items)
     assert all(isinstance(item.decision, Release) for item in items)
     return [item.lease for item in items]

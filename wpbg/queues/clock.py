@@ -8,6 +8,10 @@ from typing import Protocol
 
 Seconds = Callable[[], float]
 
+DRIFT = 5e-4
+"""How much faster or slower one clock may run than another: crystals are five times as good, but NTP may slew a clock
+by that much."""
+
 
 def _since_boot() -> float:
     """Seconds that go on while the machine is suspended, where the system has such a clock."""
@@ -23,31 +27,50 @@ class Clock(Protocol):
 class ServerClock:
     """A database server's clock: read now and then, counted on from there by a steady one.
 
-    A worker's own clock may be hours off; only how fast it runs matters here.
+    A worker's own clock may be hours off; only how fast it runs matters here. Each answer says between which bounds
+    the server's time is: a question that took a second, on a busy machine, may be answered with a time of a second
+    ago or of now. What all of the answers allow is much closer (K. Marzullo, S. Owicki 1983).
     """
 
     def __init__(self, steady: Seconds = _since_boot, awake: Seconds = time.monotonic) -> None:
         self._steady, self._awake = steady, awake
-        self._server_ms = 0.0
+        self._bounds = (0.0, 0.0)
+        """In ms, at `_read_at`."""
         self._read_at: tuple[float, float] | None = None
 
-    def set(self, server_ms: float) -> int:
-        """The server says it is `server_ms`. How many ms it jumped since it was last asked (0 the first time).
+    @property
+    def unsure_ms(self) -> float:
+        """How far apart the bounds are that the last answer left."""
+        return self._bounds[1] - self._bounds[0]
+
+    def set(self, server_ms: float, took: float = 0.0) -> int:
+        """The server said that it was `server_ms`; question and answer took so many seconds, until now. How many ms
+        it jumped since it was last asked, at least (0 the first time).
 
         Measured against the time this machine was *awake*: when a laptop with the server and its
         workers on it wakes up, the leases ran on without anybody there to renew them.
         """
         steady, awake = self._steady(), self._awake()
+        earliest, latest = server_ms, server_ms + took * 1000
         jump = 0.0
         if self._read_at is not None:
-            jump = server_ms - (self._server_ms + (awake - self._read_at[1]) * 1000)
-        self._server_ms, self._read_at = server_ms, (steady, awake)
+            slept_through = self._after(awake - self._read_at[1])
+            jump = max(0.0, earliest - slept_through[1]) - max(0.0, slept_through[0] - latest)
+            known = self._after(steady - self._read_at[0])
+            if known[0] <= latest and earliest <= known[1]:
+                earliest, latest = max(earliest, known[0]), min(latest, known[1])
+        self._bounds, self._read_at = (earliest, latest), (steady, awake)
         return round(jump)
+
+    def _after(self, seconds: float) -> tuple[float, float]:
+        """The bounds so much later."""
+        drift = seconds * 1000 * DRIFT
+        return self._bounds[0] + seconds * 1000 - drift, self._bounds[1] + seconds * 1000 + drift
 
     def now_ms(self) -> int:
         if self._read_at is None:
             raise RuntimeError("the clock is read before the connection is made")
-        return int(self._server_ms + (self._steady() - self._read_at[0]) * 1000)
+        return int(sum(self._bounds) / 2 + (self._steady() - self._read_at[0]) * 1000)
 
 
 class WallClock:

@@ -8,6 +8,7 @@ its lease.
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from itertools import groupby
@@ -48,6 +49,10 @@ from wpbg.settle import Decision, Finish, Retry
 
 DAY_MS = 24 * 60 * 60 * 1000
 SET_ASIDE = b"set aside: "
+
+CLOCK_AGAIN = 2.0
+"""Seconds until a server is asked for its time again. Ten times shorter than the default lease, and one small question
+in the work of that time."""
 """Before the bytes of a body that is kept but never run: PHP reads nothing that begins so."""
 
 FILLED = ("external_id", "queue", "payload", "priority", "max_attempts", "batch", "callback")
@@ -84,11 +89,13 @@ class DatabaseQueue:
         self.lease_ms = lease_ms
         self._clock = clock
         self._chance = jitter or random.Random()
+        self._skip_lock = skip_lock
         self._claimer = Claimer(self.database, self.queues, skip_lock=skip_lock, chance=self._chance)
         watches = isinstance(self.database, SQLite) and clock is None
         silence = Silence(1.5 * heartbeat(lease_ms / 1000)) if watches else None
         self._housekeeper = Housekeeper(self.database, lease_ms=lease_ms, retention_ms=retention_ms, silence=silence)
         self._in_doubt: set[tuple[str, int]] = set()
+        self._clock_read = 0.0
 
     def now_ms(self) -> int:
         """The time in the queue's clock."""
@@ -112,23 +119,27 @@ class DatabaseQueue:
         if not leases:
             return Renewal(frozenset(), frozenset())
         until = self.now_ms() + self.lease_ms
+        ids = sorted(int(lease.job.id) for lease in leases)
 
         def push() -> list[Row]:
+            free = {row["id"] for row in self.database.rows("renewable", ids=ids)} if self._steps_over else set(ids)
             ordered = sorted(leases, key=lambda lease: int(lease.job.id))
             renewals = [{"id": int(lease.job.id), "token": lease.token, "until": until} for lease in ordered]
-            if len(renewals) == 1:
-                self.database.change("renew", **renewals[0])
-            else:
-                self.database.changes("renew", renewals)
-            return self.database.rows("renewed", ids=[int(lease.job.id) for lease in leases])
+            self.database.changes("renew", [renewal for renewal in renewals if renewal["id"] in free])
+            # What was stepped over is still whose it was: settled, cancelled or rescued in this very moment, or held
+            # by a connection of ours that was lost.
+            return self.database.rows("renewed", ids=ids)
 
-        # One statement needs no transaction, and most workers have one job at a time.
-        rows = push() if len(leases) == 1 else self.database.atomically(push)
+        rows = self.database.atomically(push)
         held = {(str(row["id"]), int(row["lease_token"])): bool(row["cancel_requested"]) for row in rows}
         return Renewal(
             lost=frozenset(lease for lease in leases if (lease.job.id, lease.token) not in held),
             cancel=frozenset(lease for lease in leases if held.get((lease.job.id, lease.token))),
         )
+
+    @property
+    def _steps_over(self) -> bool:
+        return self.database.skip_locked and not self._skip_lock
 
     def adopt(self, envelopes: Sequence[Envelope], worker: str) -> list[Lease]:
         """Write jobs that came through a broker, as running and leased to `worker`; the first is taken to begin now.
@@ -237,9 +248,7 @@ class DatabaseQueue:
         )
 
     def tick(self, limit: int = 500) -> Ticked:
-        self._connect()
-        jumped = 0 if self._clock else self.database.check_clock()
-        self._housekeeper.notice_jump(jumped)
+        self._connect(ask_clock=True)
         return self._housekeeper.tick(self.now_ms(), limit)
 
     def busy(self) -> bool:
@@ -252,8 +261,13 @@ class DatabaseQueue:
     def close(self) -> None:
         self.database.close()
 
-    def _connect(self) -> None:
+    def _connect(self, ask_clock: bool = False) -> None:
+        """Connected, and its clock was read lately or now: a server's may be set anew while we count on from what it
+        said, and whoever renews a lease by the old time lets it run out."""
         self.database.connect()
+        if self._clock is None and (ask_clock or time.monotonic() - self._clock_read > CLOCK_AGAIN):
+            self._housekeeper.notice_jump(self.database.check_clock())
+            self._clock_read = time.monotonic()
         self._housekeeper.notice_connection((self._clock or self.database.clock).now_ms())
 
     def _apply(self, item: Settlement, now: int) -> bool:

@@ -6,7 +6,7 @@ import contextlib
 import re
 import ssl
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +27,17 @@ CONNECT_SECONDS = 10
 ANSWER_SECONDS = 60
 """A server that says nothing for this long is taken for gone."""
 LOCK_SECONDS = 10
+VANISHED_SECONDS = 600
+"""As long a server that knows no limit for transactions alone (MySQL) keeps the connection of a silent client: what it
+has locked is locked for everybody. By default that is eight hours."""
 IDLE_SECONDS = 15.0
 """After so long without a word the connection is tried before it is relied on (`wait_timeout`)."""
+
+ASKED_FOR = ("version", "max_allowed_packet", "log_bin", "binlog_format", "idle_transaction_timeout", "wait_timeout")
+
+CLOCK_TRIES = 3
+CLOCK_MS = 50
+"""A new connection asks for the server's time again while it is less sure of it than this."""
 
 MESSAGE = 1_000_000
 """Bytes of short statements that go out together."""
@@ -47,6 +56,8 @@ class MySQL(Database):
         self._statements = {name: pyformat(sql) for name, sql in self.queries.items()}
         self._connection: pymysql.connections.Connection[Any] | None = None
         self._clock = ServerClock()
+        self._jumped = 0
+        """By how many ms it was found to have jumped when we connected, and nobody knows yet."""
         self._used = 0.0
         self._begin_first = False
         self._packet = 0
@@ -57,9 +68,15 @@ class MySQL(Database):
         return self._clock
 
     def check_clock(self) -> int:
+        jumps = [self._jumped, self._guarded(self._read_clock)]
+        self._jumped = 0
+        return max(jumps, key=abs)
+
+    def _read_clock(self) -> int:
+        """How many ms it jumped since it was last read."""
         begun = time.monotonic()
-        (row,) = self._guarded(lambda: self._ask(f"SELECT {NOW} AS now"))
-        return self._clock.set(server_ms(row, begun))
+        (row,) = self._ask(f"SELECT {NOW} AS now")
+        return self._clock.set(float(row["now"]) / 1000, time.monotonic() - begun)
 
     def is_open(self) -> bool:
         return self._connection is not None
@@ -124,11 +141,12 @@ class MySQL(Database):
         )
 
     def _set_up(self) -> None:
-        begun = time.monotonic()
-        (row,) = self._ask(f"SELECT {NOW} AS now")
-        self._clock.set(server_ms(row, begun))
+        for _ in range(CLOCK_TRIES):
+            self._jumped = max(self._jumped, self._read_clock(), key=abs)
+            if self._clock.unsure_ms <= CLOCK_MS:
+                break
         # Asked for by name, not as @@name: some of them are gone from some versions.
-        names = "'version', 'max_allowed_packet', 'log_bin', 'binlog_format'"
+        names = ", ".join(f"'{name}'" for name in ASKED_FOR)
         asked = self._ask(f"SHOW SESSION VARIABLES WHERE Variable_name IN ({names})")
         server = {row["Variable_name"]: str(row["Value"]) for row in asked}
         self._packet = int(server["max_allowed_packet"])
@@ -142,10 +160,17 @@ class MySQL(Database):
         # an outcome from being recorded. No ANSI_QUOTES, no NO_BACKSLASH_ESCAPES, whatever the server has.
         self._ask(
             f"SET SESSION time_zone = '+00:00', sql_mode = 'NO_ENGINE_SUBSTITUTION', "
-            f"innodb_lock_wait_timeout = {LOCK_SECONDS}"
+            f"innodb_lock_wait_timeout = {LOCK_SECONDS}, {self._for_the_vanished(server)}"
         )
         self._ask(f"SET SESSION TRANSACTION ISOLATION LEVEL {level}")
         self._used = time.monotonic()
+
+    def _for_the_vanished(self, server: Mapping[str, str]) -> str:
+        """How long the server waits for us to go on: until then it holds the rows that we have locked, and others
+        wait for them, also when we are gone without a word (no power, no network)."""
+        if "idle_transaction_timeout" in server:  # MariaDB from 10.3
+            return f"idle_transaction_timeout = {max(1, round(self.settings.notice))}"
+        return f"wait_timeout = {min(int(server.get('wait_timeout', VANISHED_SECONDS)), VANISHED_SECONDS)}"
 
     def _close(self) -> None:
         if self._connection is not None:
@@ -278,11 +303,6 @@ class MySQL(Database):
 
     def _translate(self, error: Exception) -> Exception:
         return translated(error, self.settings)
-
-
-def server_ms(row: Row, begun: float) -> float:
-    """What the server's clock shows when its answer arrives: the answer is half the way there and back old."""
-    return float(row["now"]) / 1000 + (time.monotonic() - begun) * 500
 
 
 def pyformat(sql: str) -> str:

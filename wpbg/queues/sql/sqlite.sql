@@ -83,6 +83,10 @@ INSERT INTO {jobs} (queue, payload, attempts, status, max_attempts, available_at
 VALUES (:queue, :payload, 0, 'failed', 1, :now, :now, :now, :error)
 RETURNING id
 
+-- renewable --
+SELECT id FROM {jobs}
+WHERE id IN :ids AND +status = 'running'
+
 -- renew --
 UPDATE {jobs}
 SET due_at = :until,
