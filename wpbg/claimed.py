@@ -17,7 +17,7 @@ HELD = Outcome(Ending.INTERRUPTED)
 
 
 class Claimed:
-    """The leases of one slot; each is in one of the three places, until its outcome is recorded.
+    """The leases of one slot; each is in one of its places until its outcome is recorded.
 
     Safe from every thread: the heartbeat's renews them and takes away from them while the slot's works. The first of
     those that are held may be with PHP already (`ahead`): they are not given back or dropped before they are

@@ -20,10 +20,14 @@ from wpbg.worker import Slot
 AGAIN = 1.0
 """Seconds at most until leases that could not be renewed are tried again."""
 
+HELD = 0.25
+"""Seconds at most until those are that somebody held: whoever else wants the row is waiting for it as well."""
+
 
 class Heartbeat:
     """Renews the leases of `slots` every `seconds`, from `start` to `stop`. It connects when there is the first one.
-    `failed` is told of what ends it before."""
+    `failed` is told of what is not just a server out of reach; even then it goes on trying, for the jobs that still
+    run: nobody else may have them."""
 
     def __init__(
         self, queue: Queue, slots: Sequence[Slot], log: Log, seconds: float, failed: Callable[[BaseException], None]
@@ -46,22 +50,25 @@ class Heartbeat:
             while not self._stopped.wait(wait):
                 began = time.monotonic()
                 try:
-                    renew_leases(self._queue, self._slots, self._log)
-                    wait = max(0.0, began + self._seconds - time.monotonic())
+                    all_renewed = renew_leases(self._queue, self._slots, self._log)
+                    next_beat = max(0.0, began + self._seconds - time.monotonic())
+                    wait = next_beat if all_renewed else min(next_beat, HELD)
                 except QueueUnreachable:  # The pool's thread and the slots meet it as well, and say so.
                     wait = min(self._seconds, AGAIN)
-        except BaseException as error:
-            self._failed(error)
+                except Exception as error:
+                    self._failed(error)
+                    wait = min(self._seconds, AGAIN)
         finally:
             self._queue.close()
 
 
-def renew_leases(queue: Queue, slots: Sequence[Slot], log: Log) -> None:
-    """Renew every lease of the slots; runs that were lost or cancelled are stopped. Raises `QueueUnreachable`."""
+def renew_leases(queue: Queue, slots: Sequence[Slot], log: Log) -> bool:
+    """Renew every lease of the slots; runs that were lost or cancelled are stopped. Whether none has to be tried again
+    soon. Raises `QueueUnreachable`."""
     held = {slot: slot.leases() for slot in slots}
     leases = [lease for of_slot in held.values() for lease in of_slot]
     if not leases:
-        return
+        return True
     renewal = queue.renew(leases)
     for slot, of_slot in held.items():
         for lease in of_slot:
@@ -70,6 +77,7 @@ def renew_leases(queue: Queue, slots: Sequence[Slot], log: Log) -> None:
             elif lease in renewal.cancel:
                 slot.drop_held(lease)
                 slot.stop_job(Stop.CANCEL, lease)
+    return not renewal.again
 
 
 def _lost(slot: Slot, lease: Lease, log: Log) -> None:

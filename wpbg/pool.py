@@ -146,7 +146,7 @@ class Pool:
 
     def _failed(self, error: BaseException) -> None:
         self._failure = self._failure or error
-        self.stop("a slot failed")
+        self.stop("Because of an error.")
 
     def _watch(self, threads: Sequence[threading.Thread]) -> None:
         """The pool's own thread while the slots work."""
@@ -199,12 +199,15 @@ class Pool:
 
         A server that hangs keeps each question waiting for a minute: after one that was not answered none is asked
         in this turn, so that this thread looks around (`STALLED`) and the service manager's watchdog stays quiet.
+        Any other error ends the worker, as one of a slot does: after the running jobs.
         """
         try:
             for act in acts:
                 act()
         except QueueUnreachable:
             self._reached = False
+        except Exception as error:
+            self._failed(error)
 
     def _show_workers(self) -> None:
         self._board.show_workers(self._rows())

@@ -48,8 +48,10 @@ class Recorder:
         self._flushed_at = time.monotonic()
         try:
             self._record(queue, items)
-        finally:
-            self._claimed.recorded(items)
+        except BaseException:
+            self._claimed.put_back(items)  # Nobody else is to run these while we are there.
+            raise
+        self._claimed.recorded(items)
 
     def _record(self, queue: Queue, items: Sequence[Settlement]) -> None:
         pause = 0.5
@@ -75,7 +77,7 @@ class Recorder:
         if items:
             try:
                 answers = queue.settle_all(items)
-            except QueueUnreachable:
+            except BaseException:
                 self._claimed.put_back(items)
                 raise
             self._claimed.recorded(items)

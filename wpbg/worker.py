@@ -124,7 +124,8 @@ class Slot:
     def work_once(self) -> None:
         """Take one job if there is one, or if there is one once what is due has been looked after."""
         self._queue.tick()
-        self._work_through(self._queue.reserve(1, self.name))
+        asked = time.monotonic()
+        self._work_through(self._fresh(self._queue.reserve(1, self.name), asked))
 
     def close(self) -> None:
         self.runner.close()

@@ -44,6 +44,29 @@ def quicker(monkeypatch: pytest.MonkeyPatch) -> Callable[[Database, str, Callabl
 Quicker = Callable[[Database, str, Callable[[], object]], list[str]]
 
 
+@pytest.fixture
+def quicker_than_rescue(monkeypatch: pytest.MonkeyPatch) -> Callable[[DatabaseQueue, Callable[[], object]], list[str]]:
+    """The same between what a round of housekeeping saw and the transaction in which it takes a job back."""
+
+    def arrange(queue: DatabaseQueue, act: Callable[[], object]) -> list[str]:
+        keeper, acted = queue._housekeeper, list[str]()
+        change = keeper._change_unlocked
+
+        def interrupted(name: str, params: dict[str, Any]) -> int:
+            if not acted:
+                acted.append(name)
+                act()
+            return change(name, params)
+
+        monkeypatch.setattr(keeper, "_change_unlocked", interrupted)
+        return acted
+
+    return arrange
+
+
+QuickerThanRescue = Callable[[DatabaseQueue, Callable[[], object]], list[str]]
+
+
 def row(at: DatabaseBench, lease: Lease) -> dict[str, Any]:
     return at.site.job(lease.job.id)
 
@@ -64,18 +87,18 @@ def abandoned(at: DatabaseBench, **columns: Any) -> Lease:
 
 
 def test_a_lease_that_is_renewed_after_it_was_seen_to_have_run_out_is_not_taken_away(
-    either: DatabaseBench, quicker: Quicker
+    either: DatabaseBench, quicker_than_rescue: QuickerThanRescue
 ) -> None:
     worker, other = two_workers(either)
     lease = abandoned(either)
-    acted = quicker(other.database, "rescue", lambda: worker.renew([lease]))
+    acted = quicker_than_rescue(other, lambda: worker.renew([lease]))
     assert other.tick().rescued == ()
     assert acted
     assert (row(either, lease)["status"], row(either, lease)["lease_token"]) == ("running", lease.token)
     assert worker.settle(lease, DONE, FINE)
 
 
-def test_nor_one_that_ended_and_was_leased_anew(either: DatabaseBench, quicker: Quicker) -> None:
+def test_nor_one_that_ended_and_was_leased_anew(either: DatabaseBench, quicker_than_rescue: QuickerThanRescue) -> None:
     worker, other = two_workers(either)
     lease = abandoned(either)
     new: list[Lease] = []
@@ -85,7 +108,7 @@ def test_nor_one_that_ended_and_was_leased_anew(either: DatabaseBench, quicker: 
         new.append(take(worker, "w2"))
         either.site.query(f"UPDATE {either.site.jobs} SET due_at = due_at - {2 * LEASE}")  # It has run out as well.
 
-    acted = quicker(other.database, "rescue", ended)
+    acted = quicker_than_rescue(other, ended)
     assert other.tick().rescued == ()
     assert acted
     assert (row(either, lease)["status"], row(either, lease)["lease_token"]) == ("running", new[0].token)
@@ -102,10 +125,12 @@ def held_one(at: DatabaseBench) -> Lease:
     return held
 
 
-def test_a_job_that_begins_after_it_was_seen_as_held_keeps_its_attempt(either: DatabaseBench, quicker: Quicker) -> None:
+def test_a_job_that_begins_after_it_was_seen_as_held_keeps_its_attempt(
+    either: DatabaseBench, quicker_than_rescue: QuickerThanRescue
+) -> None:
     worker, other = two_workers(either)
     held = held_one(either)
-    acted = quicker(other.database, "rescue_held", lambda: worker.began(held))
+    acted = quicker_than_rescue(other, lambda: worker.began(held))
     assert other.tick().rescued == ()
     assert acted
     assert (row(either, held)["status"], row(either, held)["attempts"]) == ("running", 1)
@@ -113,10 +138,12 @@ def test_a_job_that_begins_after_it_was_seen_as_held_keeps_its_attempt(either: D
     assert row(either, held)["attempts"] == 1
 
 
-def test_nor_is_a_held_job_taken_away_whose_lease_is_renewed(either: DatabaseBench, quicker: Quicker) -> None:
+def test_nor_is_a_held_job_taken_away_whose_lease_is_renewed(
+    either: DatabaseBench, quicker_than_rescue: QuickerThanRescue
+) -> None:
     worker, other = two_workers(either)
     held = held_one(either)
-    acted = quicker(other.database, "rescue_held", lambda: worker.renew([held]))
+    acted = quicker_than_rescue(other, lambda: worker.renew([held]))
     assert other.tick().rescued == ()
     assert acted
     assert (row(either, held)["status"], row(either, held)["attempts"]) == ("running", 1)

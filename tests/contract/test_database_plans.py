@@ -20,7 +20,7 @@ WAITING = 100_000
 
 BY_ID = [
     *("claim_locked", "claim_guarded", "renew", "finish", "retry", "release", "cancel_running", "progress"),
-    *("began", "rescue_held", "renewable"),
+    *("began", "rescue_held", "unlocked"),
     *("promote", "rescue", "prune", "retry_job", "retry_plain", "cancel_waiting", "request_cancel", "delete_job"),
     *("delete_ids", "retry_outside"),
 ]

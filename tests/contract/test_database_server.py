@@ -23,9 +23,12 @@ from tests.support.need import require
 from tests.support.wait import wait_for
 from wpbg.errors import PluginNotReady, QueueError, QueueUnreachable
 from wpbg.job import Status
-from wpbg.queues import database, mysql
+from wpbg.ledger import Ledger
+from wpbg.queues import connection, housekeeping, mysql
+from wpbg.queues.base import heartbeat
 from wpbg.queues.connection import Contention, TooLarge
 from wpbg.queues.database import DatabaseQueue
+from wpbg.queues.housekeeping import GRACE
 from wpbg.queues.mysql import MySQL
 from wpbg.queues.settings import DatabaseSettings
 from wpbg.settle import Finish, Release, Retry
@@ -53,7 +56,7 @@ class TestItsClock:
         self, maria: DatabaseBench, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """A server's clock is set, or its machine sleeps, while a worker's connections stay open for weeks."""
-        monkeypatch.setattr(database, "CLOCK_AGAIN", 0.0)
+        monkeypatch.setattr(connection, "CLOCK_AGAIN", 0.0)
         queue = maria.table(clock=None)
         put_one(queue)
         lease = take(queue)
@@ -65,13 +68,21 @@ class TestItsClock:
 
     def test_a_jump_that_was_found_in_passing_is_not_forgotten(self, maria: DatabaseBench) -> None:
         """Whoever rescues must know of it, also when the connection had to be made anew meanwhile."""
-        connection = connection_of(maria.table(clock=None))
-        connection.check_clock()
-        connection._clock.set(0.0)
-        connection.close()
-        connection.connect()
-        assert connection.check_clock() > 1_000_000
-        assert abs(connection.check_clock()) < 60_000
+        database = connection_of(maria.table(clock=None))
+        for connect in (database.connect, lambda: None):
+            database._clock.set(0.0)
+            database.close()
+            connect()
+            assert database.check_clock() > 1_000_000
+            assert abs(database.check_clock()) < 60_000
+
+    def test_a_ledger_asks_it_again_too(self, maria: DatabaseBench, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(connection, "CLOCK_AGAIN", 0.0)
+        with closing(Ledger(maria.settings)) as ledger:
+            before = ledger.now_ms()
+            assert isinstance(ledger.database, MySQL)
+            ledger.database._ask("SET SESSION timestamp = UNIX_TIMESTAMP() + 3601")
+            assert ledger.now_ms() - before >= 3_600_000
 
 
 class TestReachingIt:
@@ -259,25 +270,78 @@ class TestLocks:
 
     def test_a_heartbeat_does_not_wait_for_a_row_that_somebody_holds(self, maria: DatabaseBench) -> None:
         """A connection of the same worker that was lost in the middle of recording an outcome, for one."""
-        queue = maria.table(lease_ms=LEASE)
+        queue = maria.table()
         queue.put([job(), job(), job()])
         leases = queue.reserve(3, "w1")
         maria.clock.advance(LEASE - 1)
-        row = f"SELECT * FROM {maria.site.jobs} WHERE id = %s FOR UPDATE"
-        with others_lock(maria, row, (int(leases[1].job.id),)):
+        with others_lock(maria, row_of(maria), (int(leases[1].job.id),)):
             began = time.monotonic()
-            assert queue.renew(leases).lost == frozenset()
-            assert time.monotonic() - began < mysql.LOCK_SECONDS / 2
+            renewal = queue.renew(leases)
+            assert time.monotonic() - began < 4, "others' locks are waited for for longer"
+        assert (renewal.lost, renewal.again) == (frozenset(), {leases[1]})
         maria.clock.advance(1)
         assert queue.tick().rescued == (leases[1].job.id,), "the others were renewed"
+
+    @pytest.mark.parametrize("how", [{}, {"skip_lock": True}])
+    def test_a_row_that_somebody_holds_keeps_no_other_from_being_renewed(
+        self, maria: DatabaseBench, how: dict[str, bool]
+    ) -> None:
+        maria.settings = replace(maria.settings, notice=1.0)
+        queue = maria.table(**how)
+        queue.put([job(), job(), job()])
+        leases = queue.reserve(3, "w1")
+        maria.clock.advance(LEASE - 1)
+        with others_lock(maria, row_of(maria), (int(leases[0].job.id),)):
+            renewal = queue.renew(leases)
+        assert (renewal.lost, renewal.again) == (frozenset(), {leases[0]})
+        assert queue.renew(leases).again == frozenset()
+        maria.clock.advance(1)
+        assert queue.tick().rescued == ()
+
+    @pytest.mark.parametrize("how", [{}, {"skip_lock": True}])
+    def test_nor_from_being_rescued_and_once_it_is_free_its_worker_comes_first(
+        self, maria: DatabaseBench, how: dict[str, bool]
+    ) -> None:
+        maria.settings = replace(maria.settings, notice=1.0)
+        queue = maria.table(**how)
+        queue.put([job(), job(), job()])
+        leases = queue.reserve(3, "w1")
+        maria.clock.advance(LEASE)
+        with others_lock(maria, row_of(maria), (int(leases[0].job.id),)):
+            assert queue.tick().rescued == (leases[1].job.id, leases[2].job.id)
+        assert queue.tick().rescued == ()
+        keeper = queue._housekeeper
+        keeper._awake = lambda: time.monotonic() + GRACE * heartbeat(LEASE / 1000)
+        assert queue.tick().rescued == (leases[0].job.id,)
+
+    @pytest.mark.parametrize("how", [{}, {"skip_lock": True}])
+    def test_a_table_that_somebody_locks_costs_no_leases(
+        self, maria: DatabaseBench, monkeypatch: pytest.MonkeyPatch, how: dict[str, bool]
+    ) -> None:
+        """As mysqldump does it: nobody can renew, and whoever wanted to rescue has waited beside those who live."""
+        queue = maria.table(**how)
+        put_one(queue)
+        take(queue)
+        maria.clock.advance(LEASE)
+        monkeypatch.setattr(housekeeping, "LONG_WAIT", 0.2)
+        with others_lock(maria, f"LOCK TABLES {maria.site.jobs} READ"):
+            unlock = threading.Event()
+            rounds: list[Any] = []
+            thread = threading.Thread(target=lambda: rounds.append(queue.tick()))
+            thread.start()
+            assert not unlock.wait(1.0)
+        thread.join(30)
+        assert rounds[0].rescued == ()
+        assert queue.tick().rescued == ()
 
     def test_a_client_that_is_gone_without_a_word_soon_holds_no_rows(self, maria: DatabaseBench) -> None:
         """Its server does not learn of a power cut, and would keep for it for hours what it had locked."""
         gone = maria.table()
         put_one(gone)
+        lease = take(gone)
         gone.database.settings = replace(maria.settings, notice=1.0)
         gone.close()
-        lease = take(gone)
+        gone.database.connect()
         gone.database._begin()
         held = {"id": int(lease.job.id), "token": lease.token, "until": 1}
         assert gone.database._execute("renew", held)[1] == 1
@@ -294,6 +358,10 @@ class TestLocks:
         maria.pause("default")
         with others_lock(maria, f"SELECT * FROM {maria.site.table('bg_queues')} FOR UPDATE"):
             assert queue.reserve(1, "w1") == []
+
+
+def row_of(bench: DatabaseBench) -> str:
+    return f"SELECT * FROM {bench.site.jobs} WHERE id = %s FOR UPDATE"
 
 
 @contextmanager

@@ -28,12 +28,14 @@ class Queue:
     def __init__(self, *troubles: BaseException) -> None:
         self.troubles, self.renewed, self.closed = list(troubles), 0, False
         self.slow = threading.Event()
+        self.again = 0
 
     def renew(self, leases: Sequence[Lease]) -> Renewal:
         if self.troubles:
             raise self.troubles.pop(0)
         self.renewed += len(leases)
-        return Renewal(frozenset(), frozenset())
+        self.again -= 1
+        return Renewal(again=frozenset(leases if self.again >= 0 else []))
 
     def tick(self) -> Ticked:
         self.slow.wait(20)
@@ -73,9 +75,21 @@ def test_what_it_cannot_bear_is_told() -> None:
     queue, failed = Queue(ValueError("What?")), list[BaseException]()
     beat = Heartbeat(cast(Any, queue), cast(Any, [Busy()]), LOG, 0.01, failed.append)
     beat.start()
-    wait_for(lambda: failed, 10, "the failure is told")
-    assert isinstance(failed[0], ValueError)
+    wait_for(lambda: queue.renewed > 3, 10, "it goes on: jobs still run")
+    assert [type(error) for error in failed] == [ValueError]
+    beat.stop(5)
     assert queue.closed
+
+
+def test_what_somebody_held_is_tried_again_soon() -> None:
+    queue, failed = Queue(), list[BaseException]()
+    queue.again = 1
+    beat = Heartbeat(cast(Any, queue), cast(Any, [Busy()]), LOG, 1.0, failed.append)
+    beat.start()
+    wait_for(lambda: queue.renewed, 10, "the first beat")
+    began = time.monotonic()
+    wait_for(lambda: queue.renewed > 1, 10, "the next one")
+    assert time.monotonic() - began < 0.9
     beat.stop(5)
 
 

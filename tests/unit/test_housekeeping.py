@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, cast
 
 import pytest
@@ -16,9 +17,14 @@ LEASE = 30_000
 class Server:
     """As much of a connection as says what has happened to it; its table has one job whose lease ran out."""
 
+    skip_locked = False
+
     def __init__(self, uptime_ms: int | None) -> None:
         self.connects, self.outages, self.uptime_ms = 1, 0, uptime_ms
         self.due_at, self.token = 0, 1
+
+    def atomically(self, work: Callable[[], int]) -> int:
+        return work()
 
     def rows(self, name: str, /, **params: Any) -> list[dict[str, Any]]:
         if name != "expired" or self.due_at > params["now"]:

@@ -45,33 +45,42 @@ def test_a_slow_answer_does_not_unsettle_a_clock_that_is_known() -> None:
     """Its question may have waited, or the answer: half of the way each is no better than a guess."""
     steady, awake = Hands(0.0), Hands(0.0)
     clock = ServerClock(steady, awake)
-    clock.set(1_000_000.0, took=0.002)
+    clock.set(1_000_000.0, asked=steady.at - 0.002)
     steady.at = awake.at = 4.0
-    assert clock.set(1_002_000.0, took=2.0) == 0, "the answer waited for two seconds"
+    assert clock.set(1_002_000.0, asked=steady.at - 2.0) == 0, "the answer waited for two seconds"
     assert clock.now_ms() == pytest.approx(1_004_000, abs=5)
     steady.at = awake.at = 8.0
-    assert clock.set(1_008_000.0, took=2.0) == 0, "the question did"
+    assert clock.set(1_008_000.0, asked=steady.at - 2.0) == 0, "the question did"
     assert clock.now_ms() == pytest.approx(1_008_000, abs=10)
 
 
 def test_a_quick_answer_mends_what_a_slow_one_left_open() -> None:
     steady, awake = Hands(0.0), Hands(0.0)
     clock = ServerClock(steady, awake)
-    clock.set(1_000_000.0, took=2.0)
+    clock.set(1_000_000.0, asked=steady.at - 2.0)
     assert clock.unsure_ms == 2000
     assert clock.now_ms() == 1_001_000
-    assert clock.set(1_000_000.0, took=0.01) == 0
+    assert clock.set(1_000_000.0, asked=steady.at - 0.01) == 0
     assert clock.unsure_ms == 10
     assert clock.now_ms() == pytest.approx(1_000_000, abs=10)
+
+
+def test_a_clock_that_runs_a_little_faster_has_not_jumped() -> None:
+    steady, awake = Hands(0.0), Hands(0.0)
+    clock = ServerClock(steady, awake)
+    clock.set(1_000_000.0)
+    steady.at = awake.at = 100.0
+    assert clock.set(1_100_050.0) == 0
+    assert clock.now_ms() == 1_100_050
 
 
 def test_a_jump_is_noticed_in_a_slow_answer_too() -> None:
     steady, awake = Hands(0.0), Hands(0.0)
     clock = ServerClock(steady, awake)
-    clock.set(1_000_000.0, took=0.01)
-    assert clock.set(1_060_000.0, took=2.0) == pytest.approx(60_000, abs=20)
+    clock.set(1_000_000.0, asked=steady.at - 0.01)
+    assert clock.set(1_060_000.0, asked=steady.at - 2.0) == pytest.approx(60_000, abs=20)
     assert clock.now_ms() == pytest.approx(1_061_000, abs=20)
-    assert clock.set(1_000_000.0, took=2.0) == pytest.approx(-58_000, abs=20)
+    assert clock.set(1_000_000.0, asked=steady.at - 2.0) == pytest.approx(-58_000, abs=20)
 
 
 def test_sleep_counts_in_the_time_and_as_a_jump() -> None:

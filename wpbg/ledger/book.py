@@ -57,8 +57,11 @@ class Ledger:
 
     def now_ms(self) -> int:
         """The time in the database's clock."""
-        self.database.connect()
-        return (self._clock or self.database.clock).now_ms()
+        if self._clock is not None:
+            self.database.connect()
+            return self._clock.now_ms()
+        self.database.keep_time()
+        return self.database.clock.now_ms()
 
     def close(self) -> None:
         self.database.close()

@@ -47,10 +47,12 @@ class Capability(str, enum.Enum):
 
 @dataclass(frozen=True)
 class Renewal:
-    """What came of a heartbeat: leases that are no longer ours, and ones somebody wants cancelled."""
+    """What came of a heartbeat: leases that are no longer ours, ones somebody wants cancelled, and ones that somebody
+    held, which last no longer than before: they are to be renewed again soon."""
 
-    lost: frozenset[Lease]
-    cancel: frozenset[Lease]
+    lost: frozenset[Lease] = frozenset()
+    cancel: frozenset[Lease] = frozenset()
+    again: frozenset[Lease] = frozenset()
 
 
 @dataclass(frozen=True)

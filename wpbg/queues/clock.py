@@ -8,9 +8,9 @@ from typing import Protocol
 
 Seconds = Callable[[], float]
 
-DRIFT = 5e-4
-"""How much faster or slower one clock may run than another: crystals are five times as good, but NTP may slew a clock
-by that much."""
+DRIFT = 1e-3
+"""How much faster or slower one clock may run than another: NTP may slew each of two by half of that. One that is
+slewed faster (chrony can) is found to have jumped by a few ms."""
 
 
 def _since_boot() -> float:
@@ -43,15 +43,19 @@ class ServerClock:
         """How far apart the bounds are that the last answer left."""
         return self._bounds[1] - self._bounds[0]
 
-    def set(self, server_ms: float, took: float = 0.0) -> int:
-        """The server said that it was `server_ms`; question and answer took so many seconds, until now. How many ms
-        it jumped since it was last asked, at least (0 the first time).
+    def hands(self) -> float:
+        """To be read before the server is asked, for `set`. In seconds."""
+        return self._steady()
+
+    def set(self, server_ms: float, asked: float | None = None) -> int:
+        """The server said that it was `server_ms`; it was asked when our own hands stood at `asked` (none: now). How
+        many ms it jumped since it was last asked, at least (0 the first time).
 
         Measured against the time this machine was *awake*: when a laptop with the server and its
         workers on it wakes up, the leases ran on without anybody there to renew them.
         """
         steady, awake = self._steady(), self._awake()
-        earliest, latest = server_ms, server_ms + took * 1000
+        earliest, latest = server_ms, server_ms + (0.0 if asked is None else steady - asked) * 1000
         jump = 0.0
         if self._read_at is not None:
             slept_through = self._after(awake - self._read_at[1])

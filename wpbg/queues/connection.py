@@ -7,6 +7,7 @@ older than this program, `QueueError` for the rest.
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from abc import ABC, abstractmethod
@@ -24,9 +25,16 @@ Row = dict[str, Any]
 TRIES = 8
 """How often a statement or transaction is begun before a deadlock is somebody else's problem."""
 
+CLOCK_AGAIN = 2.0
+"""Seconds until the database is asked for its time again: one small question in the work of that time."""
+
 
 class Contention(QueueUnreachable):
     """Other programs held locks for too long; what was asked for may be tried again."""
+
+
+class Waited(Contention):
+    """So long that it is not tried again here: whoever asked may have something better to do."""
 
 
 class TooLarge(QueueError):
@@ -56,6 +64,7 @@ class Database(ABC):
         """How often a connection was lost in the middle of work or could not be made."""
         self._sleep = sleep
         self._in_transaction = False
+        self._clock_read = -math.inf
 
     # What the engines do.
 
@@ -66,7 +75,7 @@ class Database(ABC):
 
     @abstractmethod
     def check_clock(self) -> int:
-        """Set the clock by the database's; how many ms it jumped since the last time."""
+        """Set the clock by the database's; how many ms it jumped ahead since the last time."""
 
     @abstractmethod
     def is_open(self) -> bool: ...
@@ -120,6 +129,19 @@ class Database(ABC):
             self._drop()
             raise
         self.connects += 1
+
+    def keep_time(self, at_once: bool = False) -> int:
+        """Connected, and the clock was read lately, or is now; how many ms it jumped ahead meanwhile.
+
+        A server's clock may be set anew while we count on from what it said: leases that are renewed by the old time
+        run out.
+        """
+        self.connect()
+        if not at_once and time.monotonic() - self._clock_read <= CLOCK_AGAIN:
+            return 0
+        jumped = self.check_clock()
+        self._clock_read = time.monotonic()
+        return jumped
 
     def rows(self, name: str, /, **params: Any) -> list[Row]:
         """The rows of a query."""
@@ -198,8 +220,8 @@ class Database(ABC):
         for left in range(TRIES - 1, -1, -1):
             try:
                 return once()
-            except Contention:
-                if not left:
+            except Contention as error:
+                if not left or isinstance(error, Waited):
                     raise
                 self._sleep(random.uniform(0.002, 0.02) * (TRIES - left))
         raise AssertionError("unreachable")

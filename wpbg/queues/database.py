@@ -8,16 +8,16 @@ its lease.
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from itertools import groupby
+from typing import Any
 
 from wpbg.job import Ending, JobError, Lease, NewJob, Outcome, Progress, Status
 from wpbg.queues.base import Capability, Renewal, Settlement, Ticked, heartbeat
 from wpbg.queues.claim import Claimer
 from wpbg.queues.clock import Clock
-from wpbg.queues.connection import TooLarge, open_database
+from wpbg.queues.connection import Contention, TooLarge, open_database
 from wpbg.queues.ends import (
     Way,
     began_at,
@@ -26,6 +26,7 @@ from wpbg.queues.ends import (
     guard,
     history_of,
     in_order,
+    in_order_of_ids,
     key_of,
     smaller,
     way_alone,
@@ -49,10 +50,6 @@ from wpbg.settle import Decision, Finish, Retry
 
 DAY_MS = 24 * 60 * 60 * 1000
 SET_ASIDE = b"set aside: "
-
-CLOCK_AGAIN = 2.0
-"""Seconds until a server is asked for its time again. Ten times shorter than the default lease, and one small question
-in the work of that time."""
 """Before the bytes of a body that is kept but never run: PHP reads nothing that begins so."""
 
 FILLED = ("external_id", "queue", "payload", "priority", "max_attempts", "batch", "callback")
@@ -93,9 +90,10 @@ class DatabaseQueue:
         self._claimer = Claimer(self.database, self.queues, skip_lock=skip_lock, chance=self._chance)
         watches = isinstance(self.database, SQLite) and clock is None
         silence = Silence(1.5 * heartbeat(lease_ms / 1000)) if watches else None
-        self._housekeeper = Housekeeper(self.database, lease_ms=lease_ms, retention_ms=retention_ms, silence=silence)
+        self._housekeeper = Housekeeper(
+            self.database, lease_ms=lease_ms, retention_ms=retention_ms, silence=silence, skip_lock=skip_lock
+        )
         self._in_doubt: set[tuple[str, int]] = set()
-        self._clock_read = 0.0
 
     def now_ms(self) -> int:
         """The time in the queue's clock."""
@@ -116,30 +114,50 @@ class DatabaseQueue:
         return self._claimer.claim(limit, Claim(worker, now, now + self.lease_ms))
 
     def renew(self, leases: Sequence[Lease]) -> Renewal:
-        if not leases:
-            return Renewal(frozenset(), frozenset())
-        until = self.now_ms() + self.lease_ms
-        ids = sorted(int(lease.job.id) for lease in leases)
-
-        def push() -> list[Row]:
-            free = {row["id"] for row in self.database.rows("renewable", ids=ids)} if self._steps_over else set(ids)
-            ordered = sorted(leases, key=lambda lease: int(lease.job.id))
-            renewals = [{"id": int(lease.job.id), "token": lease.token, "until": until} for lease in ordered]
-            self.database.changes("renew", [renewal for renewal in renewals if renewal["id"] in free])
-            # What was stepped over is still whose it was: settled, cancelled or rescued in this very moment, or held
-            # by a connection of ours that was lost.
-            return self.database.rows("renewed", ids=ids)
-
-        rows = self.database.atomically(push)
+        rows, renewed = self._renew_together(leases) if self._steps_over else self._renew_waiting(leases)
         held = {(str(row["id"]), int(row["lease_token"])): bool(row["cancel_requested"]) for row in rows}
         return Renewal(
-            lost=frozenset(lease for lease in leases if (lease.job.id, lease.token) not in held),
-            cancel=frozenset(lease for lease in leases if held.get((lease.job.id, lease.token))),
+            lost=frozenset(lease for lease in leases if key_of(lease) not in held),
+            cancel=frozenset(lease for lease in leases if held.get(key_of(lease))),
+            again=frozenset(lease for lease in leases if key_of(lease) in held and key_of(lease) not in renewed),
         )
 
     @property
     def _steps_over(self) -> bool:
+        self._connect()
         return self.database.skip_locked and not self._skip_lock
+
+    def _renew_together(self, leases: Sequence[Lease]) -> tuple[list[Row], set[tuple[str, int]]]:
+        """Without waiting for rows that somebody has locked: who holds which, and those that were renewed."""
+        ids = sorted(int(lease.job.id) for lease in leases)
+
+        def push() -> tuple[list[Row], set[tuple[str, int]]]:
+            free = self.database.rows("unlocked", ids=ids)
+            held = {(str(row["id"]), int(row["lease_token"])) for row in free}
+            ours = [lease for lease in in_order_of_ids(leases) if key_of(lease) in held]
+            self.database.changes("renew", self._renewals(ours))
+            # What was stepped over is still whose it was: settled, cancelled or rescued in this very moment, or held
+            # by a connection of ours that was lost.
+            missing = sorted(set(ids) - {int(row["id"]) for row in free})
+            others = self.database.rows("renewed", ids=missing) if missing else []
+            return [*free, *others], {key_of(lease) for lease in ours}
+
+        return self.database.atomically(push) if ids else ([], set())
+
+    def _renew_waiting(self, leases: Sequence[Lease]) -> tuple[list[Row], set[tuple[str, int]]]:
+        """One by one, so that a row which somebody has locked keeps no other from being renewed."""
+        renewed: set[tuple[str, int]] = set()
+        for lease in in_order_of_ids(leases):
+            with suppress(Contention):
+                self.database.change("renew", **self._renewals([lease])[0])
+                renewed.add(key_of(lease))
+        ids = [int(lease.job.id) for lease in leases]
+        return self.database.rows("renewed", ids=ids) if ids else [], renewed
+
+    def _renewals(self, leases: Sequence[Lease]) -> list[dict[str, Any]]:
+        # The end is counted from here: what came before may have waited.
+        until = (self._clock or self.database.clock).now_ms() + self.lease_ms
+        return [{"id": int(lease.job.id), "token": lease.token, "until": until} for lease in leases]
 
     def adopt(self, envelopes: Sequence[Envelope], worker: str) -> list[Lease]:
         """Write jobs that came through a broker, as running and leased to `worker`; the first is taken to begin now.
@@ -262,12 +280,10 @@ class DatabaseQueue:
         self.database.close()
 
     def _connect(self, ask_clock: bool = False) -> None:
-        """Connected, and its clock was read lately or now: a server's may be set anew while we count on from what it
-        said, and whoever renews a lease by the old time lets it run out."""
-        self.database.connect()
-        if self._clock is None and (ask_clock or time.monotonic() - self._clock_read > CLOCK_AGAIN):
-            self._housekeeper.notice_jump(self.database.check_clock())
-            self._clock_read = time.monotonic()
+        if self._clock is None:
+            self._housekeeper.notice_jump(self.database.keep_time(ask_clock))
+        else:
+            self.database.connect()
         self._housekeeper.notice_connection((self._clock or self.database.clock).now_ms())
 
     def _apply(self, item: Settlement, now: int) -> bool:

@@ -76,6 +76,11 @@ def key_of(lease: Lease) -> tuple[str, int]:
     return lease.job.id, lease.token
 
 
+def in_order_of_ids(leases: Sequence[Lease]) -> list[Lease]:
+    """Whoever takes several locks takes them in this order."""
+    return sorted(leases, key=lambda lease: int(lease.job.id))
+
+
 def in_order(settlements: Sequence[Settlement]) -> list[Settlement]:
     """By id: workers that settle several at once take their locks in the same order."""
     return sorted(settlements, key=lambda item: int(item.lease.job.id))

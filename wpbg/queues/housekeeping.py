@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from wpbg.job import Ending, Job, JobError, Outcome, Status
-from wpbg.queues.base import Loss, Ticked
-from wpbg.queues.connection import Database
+from wpbg.queues.base import Loss, Ticked, heartbeat
+from wpbg.queues.connection import Database, Waited
 from wpbg.queues.records import Row, error_json, history_entry
 from wpbg.queues.silence import Silence
 from wpbg.settle import Finish, decide
@@ -18,8 +20,18 @@ JUMP_MS = 2000
 SHORTEST_STALL = 2.0
 """Seconds between two rounds that are more than a round and a busy machine take."""
 
+LONG_WAIT = 1.0
+"""Seconds a rescue may wait for the database. What kept it waiting has kept renewals waiting as well."""
+
+GRACE = 1.5
+"""Heartbeats that the living get when what kept them from renewing their leases is over."""
+
 STALL = 1 / 2
 """Of a lease: when it is that long since the last round, a lease that was renewed in time may have run out since."""
+
+
+class _HeldBack(Exception):
+    """A row was not to be had at once."""
 
 
 class Housekeeper:
@@ -36,10 +48,12 @@ class Housekeeper:
         lease_ms: int,
         retention_ms: int | None,
         silence: Silence | None = None,
+        skip_lock: bool = False,
         awake: Callable[[], float] = time.monotonic,
     ) -> None:
         self._database = database
         self._silence = silence
+        self._skip_lock = skip_lock
         self._lease_ms = lease_ms
         self._retention_ms = retention_ms
         self._connects = 0
@@ -48,6 +62,8 @@ class Housekeeper:
         self._jumped = False
         self._awake = awake
         self._round_at = awake()
+        self._spared: dict[tuple[int, int], float] = {}
+        """Until when, by `awake`, leases are not judged that somebody held back when we wanted to."""
 
     def notice_connection(self, now_ms: int) -> None:
         """After an outage the living must get their heartbeat in first."""
@@ -98,17 +114,30 @@ class Housekeeper:
         rescued: list[str] = []
         given_up: list[str] = []
         losses: list[Loss] = []
+        known, self._spared = self._spared, {}
         for row in expired:
-            if row["started_at"] is None and not row["cancel_requested"]:
-                held = {"id": row["id"], "token": row["lease_token"], "now": now_ms}
-                rescued += [str(row["id"])] * self._database.change("rescue_held", **held)
+            key = int(row["id"]), int(row["lease_token"])
+            if self._awake() < known.get(key, -math.inf):
+                self._spared[key] = known[key]
                 continue
-            status = self._after_loss(row)
-            if self._give_back(row, status, now_ms):
+            try:
+                status, changed = self._rescue_one(row, now_ms)
+            except (_HeldBack, Waited):
+                self._spared[key] = self._awake() + GRACE * heartbeat(self._lease_ms / 1000)
+                continue
+            if changed:
                 (rescued if status is Status.QUEUED else given_up).append(str(row["id"]))
                 if status is not Status.QUEUED:
                     losses.append(Loss(row["queue"], row["batch"], status is Status.FAILED))
         return rescued, given_up, losses
+
+    def _rescue_one(self, row: Row, now_ms: int) -> tuple[Status, bool]:
+        """What becomes of it, and whether it did. Raises `_HeldBack`, `Waited`."""
+        if row["started_at"] is None and not row["cancel_requested"]:
+            held = {"id": row["id"], "token": row["lease_token"], "now": now_ms}
+            return Status.QUEUED, self._change_unlocked("rescue_held", held) == 1
+        status = self._after_loss(row)
+        return status, self._give_back(row, status, now_ms)
 
     @staticmethod
     def _after_loss(row: Row) -> Status:
@@ -122,18 +151,33 @@ class Housekeeper:
 
     def _give_back(self, row: Row, status: Status, now_ms: int) -> bool:
         outcome = Outcome(Ending.WORKER_LOST, error=worker_lost(row))
-        changed = self._database.change(
-            "rescue",
-            id=row["id"],
-            token=row["lease_token"],
-            cancel=row["cancel_requested"],
-            status=status.value,
-            due_at=0 if status is Status.QUEUED else now_ms,
-            now=now_ms,
-            error=error_json(outcome),
-            entry=history_entry(int(row["attempts"]), row["worker"], row["started_at"], now_ms, outcome),
-        )
-        return changed == 1
+        changes = {
+            "id": row["id"],
+            "token": row["lease_token"],
+            "cancel": row["cancel_requested"],
+            "status": status.value,
+            "due_at": 0 if status is Status.QUEUED else now_ms,
+            "now": now_ms,
+            "error": error_json(outcome),
+            "entry": history_entry(int(row["attempts"]), row["worker"], row["started_at"], now_ms, outcome),
+        }
+        return self._change_unlocked("rescue", changes) == 1
+
+    def _change_unlocked(self, name: str, params: dict[str, Any]) -> int:
+        """How many rows it matched. Raises `_HeldBack` where somebody has locked the row, or made us wait: it is just
+        being settled, or a lost connection holds it. Its worker has been waiting for it as well, and comes first."""
+        database, began = self._database, self._awake()
+        steps_over = database.skip_locked and not self._skip_lock
+
+        def work() -> int:
+            if steps_over and not database.rows("unlocked", ids=[params["id"]]):
+                raise _HeldBack
+            changed = database.change(name, **params)
+            if self._awake() - began > LONG_WAIT:
+                raise _HeldBack
+            return changed
+
+        return database.atomically(work)
 
     def _prune(self, now_ms: int, limit: int) -> int:
         if self._retention_ms is None:

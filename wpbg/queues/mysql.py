@@ -18,7 +18,7 @@ from wpbg.errors import QueueError, QueueUnreachable
 from wpbg.queues.address import notice_loss
 from wpbg.queues.clock import ServerClock
 from wpbg.queues.connection import Database, Row, TooLarge
-from wpbg.queues.mysql_errors import no_tls, tls_failure, translated
+from wpbg.queues.mysql_errors import TIED_TO_A_GROUP, no_tls, tls_failure, translated
 from wpbg.queues.settings import DatabaseSettings, Endpoint, endpoint
 from wpbg.queues.sql import PARAMETER
 from wpbg.queues.tls import QuickConnection, tls_context
@@ -27,13 +27,17 @@ CONNECT_SECONDS = 10
 ANSWER_SECONDS = 60
 """A server that says nothing for this long is taken for gone."""
 LOCK_SECONDS = 10
+"""That a statement waits for others' locks at most."""
 VANISHED_SECONDS = 600
 """As long a server that knows no limit for transactions alone (MySQL) keeps the connection of a silent client: what it
 has locked is locked for everybody. By default that is eight hours."""
 IDLE_SECONDS = 15.0
 """After so long without a word the connection is tried before it is relied on (`wait_timeout`)."""
 
-ASKED_FOR = ("version", "max_allowed_packet", "log_bin", "binlog_format", "idle_transaction_timeout", "wait_timeout")
+VANISHED_LIMITS = ["idle_transaction_timeout", "idle_write_transaction_timeout", "idle_readonly_transaction_timeout"]
+"""What MariaDB (from 10.3) has for it. The second and third take precedence where they are set."""
+
+ASKED_FOR = ["version", "max_allowed_packet", "log_bin", "binlog_format", *VANISHED_LIMITS, "wait_timeout"]
 
 CLOCK_TRIES = 3
 CLOCK_MS = 50
@@ -57,7 +61,9 @@ class MySQL(Database):
         self._connection: pymysql.connections.Connection[Any] | None = None
         self._clock = ServerClock()
         self._jumped = 0
-        """By how many ms it was found to have jumped when we connected, and nobody knows yet."""
+        """By how many ms it was found to have jumped ahead when we connected, and nobody knows yet."""
+        self._at_a_proxy = False
+        """Whether it turned out that somebody in between minds what a session is set to."""
         self._used = 0.0
         self._begin_first = False
         self._packet = 0
@@ -68,15 +74,15 @@ class MySQL(Database):
         return self._clock
 
     def check_clock(self) -> int:
-        jumps = [self._jumped, self._guarded(self._read_clock)]
-        self._jumped = 0
-        return max(jumps, key=abs)
+        now = self._guarded(self._read_clock)
+        jumped, self._jumped = max(self._jumped, now), 0
+        return jumped
 
     def _read_clock(self) -> int:
         """How many ms it jumped since it was last read."""
-        begun = time.monotonic()
+        asked = self._clock.hands()
         (row,) = self._ask(f"SELECT {NOW} AS now")
-        return self._clock.set(float(row["now"]) / 1000, time.monotonic() - begun)
+        return self._clock.set(float(row["now"]) / 1000, asked)
 
     def is_open(self) -> bool:
         return self._connection is not None
@@ -142,7 +148,7 @@ class MySQL(Database):
 
     def _set_up(self) -> None:
         for _ in range(CLOCK_TRIES):
-            self._jumped = max(self._jumped, self._read_clock(), key=abs)
+            self._jumped = max(self._jumped, self._read_clock())
             if self._clock.unsure_ms <= CLOCK_MS:
                 break
         # Asked for by name, not as @@name: some of them are gone from some versions.
@@ -160,17 +166,28 @@ class MySQL(Database):
         # an outcome from being recorded. No ANSI_QUOTES, no NO_BACKSLASH_ESCAPES, whatever the server has.
         self._ask(
             f"SET SESSION time_zone = '+00:00', sql_mode = 'NO_ENGINE_SUBSTITUTION', "
-            f"innodb_lock_wait_timeout = {LOCK_SECONDS}, {self._for_the_vanished(server)}"
+            f"innodb_lock_wait_timeout = {self._patience}"
         )
+        self._limit_waits(server)
         self._ask(f"SET SESSION TRANSACTION ISOLATION LEVEL {level}")
         self._used = time.monotonic()
 
-    def _for_the_vanished(self, server: Mapping[str, str]) -> str:
-        """How long the server waits for us to go on: until then it holds the rows that we have locked, and others
-        wait for them, also when we are gone without a word (no power, no network)."""
-        if "idle_transaction_timeout" in server:  # MariaDB from 10.3
-            return f"idle_transaction_timeout = {max(1, round(self.settings.notice))}"
-        return f"wait_timeout = {min(int(server.get('wait_timeout', VANISHED_SECONDS)), VANISHED_SECONDS)}"
+    @property
+    def _patience(self) -> int:
+        """Seconds that a statement waits for others' locks: not longer than until the next heartbeat is due."""
+        return max(1, min(LOCK_SECONDS, round(self.settings.notice)))
+
+    def _limit_waits(self, server: Mapping[str, str]) -> None:
+        """How long we wait for a table that somebody locks, and how long the server waits for us to go on: until then
+        it holds the rows that we have locked, also when we are gone without a word (no power, no network)."""
+        limits = {"lock_wait_timeout": LOCK_SECONDS}
+        for name in [name for name in VANISHED_LIMITS if name in server] or ["wait_timeout"]:
+            most = VANISHED_SECONDS if name == "wait_timeout" else max(1, round(self.settings.notice))
+            limits[name] = min(most, int(server.get(name, 0)) or most)
+        if not self._at_a_proxy:
+            # Worth having, and not worth failing for.
+            with contextlib.suppress(pymysql.err.DatabaseError):
+                self._ask("SET SESSION " + ", ".join(f"{name} = {value}" for name, value in limits.items()))
 
     def _close(self) -> None:
         if self._connection is not None:
@@ -302,6 +319,7 @@ class MySQL(Database):
         return matched
 
     def _translate(self, error: Exception) -> Exception:
+        self._at_a_proxy = self._at_a_proxy or error.args[:1] == (TIED_TO_A_GROUP,)
         return translated(error, self.settings)
 
 

@@ -80,10 +80,10 @@ WHERE external_id = :external_id AND status = 'cancelled' AND payload = ''
 INSERT INTO {jobs} (queue, payload, attempts, status, max_attempts, available_at, due_at, finished_at, error)
 VALUES (:queue, :payload, 0, 'failed', 1, :now, :now, :now, :error)
 
--- renewable --
--- Rows that somebody else has locked are stepped over: one that a lost connection holds must not keep the heartbeat of
--- the others waiting.
-SELECT id FROM {jobs} FORCE INDEX (PRIMARY)
+-- unlocked --
+-- Rows that somebody else has locked are stepped over: one that a lost connection holds must not keep the heartbeat or
+-- the rescue of the others waiting.
+SELECT id, lease_token, cancel_requested FROM {jobs} FORCE INDEX (PRIMARY)
 WHERE id IN :ids AND status = 'running'
 FOR UPDATE SKIP LOCKED
 

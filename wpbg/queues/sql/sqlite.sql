@@ -83,8 +83,8 @@ INSERT INTO {jobs} (queue, payload, attempts, status, max_attempts, available_at
 VALUES (:queue, :payload, 0, 'failed', 1, :now, :now, :now, :error)
 RETURNING id
 
--- renewable --
-SELECT id FROM {jobs}
+-- unlocked --
+SELECT id, lease_token, cancel_requested FROM {jobs}
 WHERE id IN :ids AND +status = 'running'
 
 -- renew --
