@@ -7,6 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from wpbg.job import Ending, Lease, Outcome
 from wpbg.queues.base import Settlement
@@ -144,10 +145,10 @@ class Claimed:
             self._no_longer_settling(items)
 
     def put_back(self, items: Sequence[Settlement]) -> None:
-        """What could not be recorded."""
+        """What could not be recorded, or was without anybody having heard of it."""
         with self._lock:
             self._no_longer_settling(items)
-            self._unsettled = [*items, *self._unsettled]
+            self._unsettled = [*(replace(item, tried=True) for item in items), *self._unsettled]
 
     def _no_longer_settling(self, items: Sequence[Settlement]) -> None:
         done = {id(item) for item in items}

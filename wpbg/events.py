@@ -25,6 +25,8 @@ EVENTS = {
     "job.abandoned": "The outcome could not be recorded before the worker had to end; the job will run again.",
     "job.lease_lost": "Another worker has the job, or it was deleted, before its outcome was recorded.",
     "lease.lost": "The job was given to another worker while it ran here; this run is stopped.",
+    "lease.not_renewed": "The leases of running jobs could not be renewed; once they run out, others may run the jobs.",
+    "lease.renewed_again": "They are renewed again.",
     "batch.done": "No job of a batch waits or runs any more; a job tells WordPress of it. Field: batch.",
     "statistics.off": "The site's tables are older than this wpbg: no statistics, no actions for batches, and why.",
     "queue.lost": "The database cannot be reached; the worker tries until it can.",

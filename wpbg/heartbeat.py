@@ -20,6 +20,9 @@ from wpbg.worker import Slot
 AGAIN = 1.0
 """Seconds at most until leases that could not be renewed are tried again."""
 
+LATE = 1.5
+"""Heartbeats after which somebody else should renew the leases: half a lease, at least, is left."""
+
 HELD = 0.25
 """Seconds at most until those are that somebody held: whoever else wants the row is waiting for it as well."""
 
@@ -33,6 +36,9 @@ class Heartbeat:
         self, queue: Queue, slots: Sequence[Slot], log: Log, seconds: float, failed: Callable[[BaseException], None]
     ) -> None:
         self._queue, self._slots, self._log, self._seconds, self._failed = queue, slots, log, seconds, failed
+        self._done_at = time.monotonic()
+        self._why = ""
+        self._said = False
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
 
@@ -44,16 +50,47 @@ class Heartbeat:
         self._stopped.set()
         self._thread.join(seconds)
 
+    @property
+    def late(self) -> bool:
+        """Whether the leases should have been renewed by now: this thread cannot connect, or waits for an answer."""
+        return time.monotonic() - self._done_at > LATE * self._seconds
+
+    def stand_in(self, queue: Queue) -> None:
+        """A beat on another connection, from another thread. Raises `QueueUnreachable`."""
+        self._renew(queue)
+
+    def warn(self) -> None:
+        """Say so, once, when the leases will soon run out."""
+        if self._said or time.monotonic() - self._done_at < 2 * self._seconds:
+            return
+        jobs = sum(slot.running is not None for slot in self._slots)
+        if jobs:
+            self._said = True
+            why = f"{self._why} " if self._why else ""
+            message = f"{why}When the leases of {jobs} running job(s) run out, other workers may take them."
+            self._log.event("lease.not_renewed", message)
+
+    def _renew(self, queue: Queue) -> bool:
+        """Whether nothing has to be tried again soon."""
+        all_renewed = renew_leases(queue, self._slots, self._log)
+        if all_renewed:
+            self._done_at = time.monotonic()
+            if self._said:
+                self._log.event("lease.renewed_again", "")
+            self._said, self._why = False, ""
+        return all_renewed
+
     def _beat(self) -> None:
         wait = self._seconds
         try:
             while not self._stopped.wait(wait):
                 began = time.monotonic()
                 try:
-                    all_renewed = renew_leases(self._queue, self._slots, self._log)
+                    all_renewed = self._renew(self._queue)
                     next_beat = max(0.0, began + self._seconds - time.monotonic())
                     wait = next_beat if all_renewed else min(next_beat, HELD)
-                except QueueUnreachable:  # The pool's thread and the slots meet it as well, and say so.
+                except QueueUnreachable as error:
+                    self._why = error.message
                     wait = min(self._seconds, AGAIN)
                 except Exception as error:
                     self._failed(error)
@@ -83,8 +120,9 @@ def renew_leases(queue: Queue, slots: Sequence[Slot], log: Log) -> bool:
 def _lost(slot: Slot, lease: Lease, log: Log) -> None:
     """Somebody else has the job by now: two must not run it."""
     slot.drop_held(lease)
-    if slot.running is not lease:
+    if slot.running is not lease or slot.lost is lease:
         return
+    slot.lost = lease
     log.event(
         "lease.lost",
         "Another worker has this job by now; this run is stopped.",

@@ -153,7 +153,7 @@ class Pool:
         beat = housekeeping = 0.0
         while any(thread.is_alive() for thread in threads):
             now = time.monotonic()
-            due: list[Callable[[], None]] = []
+            due: list[Callable[[], None]] = [self._keep_leases]
             if now >= beat:
                 beat = now + heartbeat(self.options.lease)
                 due.append(self._show_workers)
@@ -164,6 +164,7 @@ class Pool:
             if self.options.stop_when_empty:
                 due.append(self._look_whether_empty)
             self._with_server(*due)
+            self._heartbeat.warn()
             self._look_at_limits()
             self._look_at_signals()
             self.turned_at = time.monotonic()
@@ -208,6 +209,12 @@ class Pool:
             self._reached = False
         except Exception as error:
             self._failed(error)
+
+    def _keep_leases(self) -> None:
+        """Before anybody's leases are judged: a server that has a connection for us but none for the heartbeat, or a
+        network that lost only that one, must not cost us our own jobs."""
+        if self._heartbeat.late:
+            self._heartbeat.stand_in(self._queue)
 
     def _show_workers(self) -> None:
         self._board.show_workers(self._rows())

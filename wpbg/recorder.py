@@ -48,8 +48,10 @@ class Recorder:
         self._flushed_at = time.monotonic()
         try:
             self._record(queue, items)
-        except BaseException:
+        except BaseException as error:
             self._claimed.put_back(items)  # Nobody else is to run these while we are there.
+            for item in items:
+                self.say(item.lease, "job.abandoned", f"{error} Its outcome could not be recorded: it will run again.")
             raise
         self._claimed.recorded(items)
 

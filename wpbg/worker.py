@@ -61,6 +61,8 @@ class Slot:
         self._claimed = Claimed()
         self._recorder = Recorder(name, self._claimed, control, log, self._settled)
         self._known_begun: Lease | None = None
+        self.lost: Lease | None = None
+        """The one that somebody else was found to have last, and that is being stopped."""
         self._pid = 0
         self._batch_since, self._done = 0.0, 0
         self._failed_starts = 0

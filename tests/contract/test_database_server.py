@@ -25,7 +25,7 @@ from wpbg.errors import PluginNotReady, QueueError, QueueUnreachable
 from wpbg.job import Status
 from wpbg.ledger import Ledger
 from wpbg.queues import connection, housekeeping, mysql
-from wpbg.queues.base import heartbeat
+from wpbg.queues.base import Settlement, heartbeat
 from wpbg.queues.connection import Contention, TooLarge
 from wpbg.queues.database import DatabaseQueue
 from wpbg.queues.housekeeping import GRACE
@@ -137,6 +137,16 @@ class TestReachingIt:
                 reached(replace(maria.settings, prefix="old_"))
         finally:
             maria.site.query("DROP TABLE old_bg_jobs")
+
+    def test_whatever_keeps_us_out_is_waited_for(self, maria: DatabaseBench) -> None:
+        """A locked account, a blocked host: an outcome that is to be recorded must not be given up for it."""
+        server = server_of(maria)
+        server.execute("CREATE USER locked IDENTIFIED BY 'x' ACCOUNT LOCK")
+        try:
+            with pytest.raises(QueueUnreachable, match=r"cannot be reached.*locked"):
+                reached(replace(maria.settings, user="locked", password="x"))
+        finally:
+            server.execute("DROP USER locked")
 
     def test_a_connection_that_was_closed_for_being_idle_is_made_anew_unnoticed(
         self, maria: DatabaseBench, monkeypatch: pytest.MonkeyPatch
@@ -395,6 +405,17 @@ class TestDoubt:
         assert queue.settle(lease, decision, BROKEN), "it was ours, and it is done"
         assert maria.job(job_id) == before
         assert not queue.settle(lease, decision, BROKEN), "nothing is in doubt any more"
+
+    def test_also_on_another_connection_of_the_same_worker(
+        self, maria: DatabaseBench, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        pool, slot = maria.queue(), maria.queue()
+        put_one(pool)
+        item = Settlement(take(slot), DONE, FINE)
+        lose_the_answer_to("finish", connection_of(pool), monkeypatch)
+        with pytest.raises(QueueUnreachable):
+            pool.settle_all([item])
+        assert slot.settle_all([replace(item, tried=True)]) == [True]
 
     def test_but_not_when_somebody_else_has_it_by_then(
         self, maria: DatabaseBench, monkeypatch: pytest.MonkeyPatch

@@ -195,3 +195,22 @@ class TestReachingIt:
                 queue.reserve(1, "w1")
             kept.rename(file)
             assert take(queue)
+
+    def test_one_that_took_the_place_of_an_open_one_is_used_instead(
+        self, sqlite: DatabaseBench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A backup that was put back: who stays on the old file, which has no name any more, waits for ever."""
+        monkeypatch.setattr(module, "LOOK_SECONDS", -1.0)
+        file, backup = tmp_path / "site.sqlite", tmp_path / "backup.sqlite"
+        for copied in (file, backup):
+            with closing(sqlite3.connect(copied)) as copy, closing(sqlite3.connect(sqlite.site.database)) as source:
+                source.backup(copy)
+        settings = replace(sqlite.settings, file=str(file))
+        with closing(DatabaseQueue(settings, ["default"], lease_ms=1000)) as queue:
+            assert queue.reserve(1, "w1") == []
+            backup.rename(file)
+            with closing(DatabaseQueue(settings, ["default"], lease_ms=1000)) as other:
+                job_id = put_one(other)
+            with pytest.raises(QueueUnreachable, match="replaced or moved away"):
+                queue.reserve(1, "w1")
+            assert take(queue).job.id == job_id

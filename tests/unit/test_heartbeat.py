@@ -53,6 +53,7 @@ class Busy:
 
     def __init__(self) -> None:
         self.held = [Lease(Job("1", "q", b"", 1), 1, 0, 0)]
+        self.running = self.held[0]
 
     def leases(self) -> list[Lease]:
         return self.held
@@ -107,6 +108,43 @@ def test_a_pool_whose_thread_is_held_up_keeps_its_leases() -> None:
     pool.stop("Enough was seen.")
     thread.join(20)
     assert not thread.is_alive()
+
+
+def test_the_pools_connection_renews_them_when_the_heartbeat_has_none() -> None:
+    """A server may have no more connections for us, and rescue is done on one that was made before."""
+    works, fails = Queue(), Queue(*[QueueUnreachable("Too many connections.")] * 10_000)
+    works.slow.set()
+    queues = [works, works, fails]
+    stream = io.StringIO()
+    options = PoolOptions(name="w", queues=("q",), lease=0.3, signals=False)
+    pool = Pool(
+        options, lambda: cast(Any, queues.pop(0)), cast(Any, Runner), cast(Any, Queue()), Control(), Log(stream=stream)
+    )
+    pool.slots[0]._claimed.hold([Lease(Job("1", "q", b"", 1), 1, 0, 0)])
+    thread = threading.Thread(target=pool.run)
+    thread.start()
+    wait_for(lambda: works.renewed > 2, 10, "the leases are renewed all the same")
+    pool.stop("Enough was seen.")
+    thread.join(20)
+    assert not thread.is_alive()
+
+
+def test_leases_that_nobody_can_renew_are_told_of_once() -> None:
+    stream = io.StringIO()
+    queue = Queue(*[QueueUnreachable("Too many connections.")] * 40)
+    beat = Heartbeat(cast(Any, queue), cast(Any, [Busy()]), Log(stream=stream), 0.01, [].append)
+    beat.warn()
+    assert stream.getvalue() == ""
+    beat.start()
+
+    def warned() -> bool:
+        beat.warn()
+        return "renewed_again" in stream.getvalue()
+
+    wait_for(warned, 10, "it is over")
+    beat.stop(5)
+    assert stream.getvalue().count("lease.not_renewed") == 1
+    assert "Too many connections. When the leases of 1 running job(s) run out" in stream.getvalue()
 
 
 class Runner:

@@ -57,12 +57,14 @@ class Renewal:
 
 @dataclass(frozen=True)
 class Settlement:
-    """What is to be recorded of one lease. `ended` is when its run did, in `time.monotonic`."""
+    """What is to be recorded of one lease. `ended` is when its run did, in `time.monotonic`; `tried`: it may have been
+    recorded already, on a connection that was lost before the answer came."""
 
     lease: Lease
     decision: Decision
     outcome: Outcome
     ended: float = field(default_factory=time.monotonic, compare=False)
+    tried: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True)

@@ -124,7 +124,10 @@ class Database(ABC):
             self._open()
         except self.drivers_error as error:
             self._drop()
-            raise self._translate(error) from error
+            ours = self._translate(error)
+            if type(ours) is QueueError:  # An account that is locked, a host that is blocked: somebody will mend it.
+                ours = QueueUnreachable(f"The database {self.settings.where} cannot be reached: {ours.message}")
+            raise ours from error
         except QueueUnreachable:
             self._drop()
             raise

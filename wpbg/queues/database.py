@@ -205,7 +205,8 @@ class DatabaseQueue:
     def settle_all(self, settlements: Sequence[Settlement]) -> list[bool]:
         now = self.now_ms()
         asked = {key_of(item.lease) for item in settlements}
-        doubted, self._in_doubt = self._in_doubt & asked, asked
+        tried = {key_of(item.lease) for item in settlements if item.tried}
+        doubted, self._in_doubt = (self._in_doubt & asked) | tried, asked
         if len(settlements) == 1:
             done = [self._settle_one(settlements[0], now)]
         else:

@@ -20,8 +20,9 @@ JUMP_MS = 2000
 SHORTEST_STALL = 2.0
 """Seconds between two rounds that are more than a round and a busy machine take."""
 
-LONG_WAIT = 1.0
-"""Seconds a rescue may wait for the database. What kept it waiting has kept renewals waiting as well."""
+LONG_WAIT = 0.1
+"""Seconds a rescue may wait for the database. What kept it waiting has kept renewals waiting as well; where it was only
+a busy machine, the job is rescued a moment later."""
 
 GRACE = 1.5
 """Heartbeats that the living get when what kept them from renewing their leases is over."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -18,6 +19,9 @@ from wpbg.queues.sql import PARAMETER
 
 BUSY_SECONDS = 15.0
 """How long to wait for the site or another worker to finish its own write."""
+
+LOOK_SECONDS = 2.0
+"""After so long it is looked whether the file is still the one that is open."""
 
 MINIMUM = (3, 37, 0)
 """STRICT tables, which the drop-in makes."""
@@ -38,6 +42,8 @@ class SQLite(Database):
         super().__init__(settings, **options)
         self._connection: sqlite3.Connection | None = None
         self._clock = WallClock(ahead=WALL_AHEAD)
+        self._opened: tuple[int, int] | None = None
+        self._looked = 0.0
 
     @property
     def clock(self) -> WallClock:
@@ -48,6 +54,26 @@ class SQLite(Database):
 
     def is_open(self) -> bool:
         return self._connection is not None
+
+    def connect(self) -> None:
+        """Also notices when another file has taken the place of the one that is open (a backup that was put back)."""
+        now = time.monotonic()
+        if self._connection is not None and now - self._looked > LOOK_SECONDS and not self._in_transaction:
+            self._looked = now
+            if self._identity() != self._opened:
+                self._drop()
+                raise QueueUnreachable(
+                    f"The SQLite file {self.settings.where} was replaced or moved away: whatever has its place is used."
+                )
+        super().connect()
+
+    def _identity(self) -> tuple[int, int] | None:
+        """Which file is at the place of ours."""
+        try:
+            found = Path(str(self.settings.file)).stat()
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
 
     def _open(self) -> None:
         if sqlite3.sqlite_version_info < MINIMUM:
@@ -65,6 +91,7 @@ class SQLite(Database):
             check_same_thread=False,
         )
         self._connection = connection
+        self._opened, self._looked = self._identity(), time.monotonic()
         if connection.execute("PRAGMA journal_mode").fetchone()[0] == "wal":
             # In WAL mode a crash of a program loses nothing, whatever this says. After a power cut the
             # last moments may be missing; leases and attempts are made for that. What `put` stores is
