@@ -8,8 +8,9 @@ import random
 import signal
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 from tests.chaos.bench import LEASE, Bench
@@ -19,10 +20,18 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Hit:
-    """Whom a fault struck: a process of a worker, a whole worker (no `pid`), or everybody (no `worker`)."""
+    """Whom a fault struck: a process of a worker, a whole worker (no `pid`), or everybody (no `worker`).
+
+    With a process that forks, its children: they run on, but not for long, and to them their parent is another one.
+    """
 
     worker: str | None = None
     pid: int | None = None
+    children: frozenset[int] = frozenset()
+
+    @property
+    def pids(self) -> frozenset[int]:
+        return self.children if self.pid is None else self.children | {self.pid}
 
 
 EVERYBODY = Hit()
@@ -53,9 +62,20 @@ def kill_worker(bench: Bench, chance: random.Random) -> Hit | None:
 def kill_php(bench: Bench, chance: random.Random) -> Hit | None:
     for pid, worker in _one(bench.php(), chance):
         with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGSTOP)  # No more children from here on.
+            children = frozenset(children_of(pid))
             os.kill(pid, signal.SIGKILL)
-            return Hit(worker, pid)
+            return Hit(worker, pid, children)
     return None
+
+
+def children_of(parent: int) -> Iterator[int]:
+    """The pids of its children. proc(5): the second field of `stat` is a name in brackets, the fourth the parent."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            fields = (folder / "stat").read_text(errors="replace").rpartition(")")[2].split()
+            if int(fields[1]) == parent:
+                yield int(folder.name)
 
 
 def freeze_worker(bench: Bench, chance: random.Random) -> Hit | None:

@@ -167,7 +167,8 @@ class Trial:
         for fault in self.happened:
             whom = " ".join(f"{each}" for each in (fault.hit.worker, fault.hit.pid) if each) or "everybody"
             held = sorted((lease.n, lease.id, lease.worker) for lease in fault.leased)
-            self.bench.timeline.note(f"fault: {fault.fault.name} of {whom}, who held {held}", fault.began)
+            children = f" (and its children {sorted(fault.hit.children)})" if fault.hit.children else ""
+            self.bench.timeline.note(f"fault: {fault.fault.name} of {whom}{children}, who held {held}", fault.began)
             self.bench.timeline.note(f"fault: {fault.fault.name} of {whom} is over", fault.ended)
         return result
 

@@ -49,7 +49,7 @@ class Run:
     job: str
 
     def of(self, hit: Hit) -> bool:
-        return (hit.worker is None or hit.worker == self.worker) and (hit.pid is None or hit.pid in self.pids)
+        return (hit.worker is None or hit.worker == self.worker) and (hit.pid is None or bool(hit.pids & self.pids))
 
 
 @dataclass

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import subprocess
 from typing import Any
 
 import pytest
 
-from tests.chaos.faults import EVERYBODY, FAULTS, Hit
+from tests.chaos.faults import EVERYBODY, FAULTS, Hit, children_of
 from tests.chaos.timeline import Timeline
 from tests.chaos.verdict import Happened, Leased, Result, Run, judge
 
@@ -63,6 +66,7 @@ def test_what_is_wrong_is_said(wrong: dict[str, Any], says: str) -> None:
         happened("kill worker", Hit("w1")),
         happened("kill worker", Hit("w1"), began=60.0, leased={Leased(1, 1, 1, "w1/2")}, recovered=1.0),
         happened("kill PHP", Hit("w1", 7)),
+        happened("kill PHP", Hit("w1", 4, frozenset({7, 9}))),
         happened("restart database"),
         happened("freeze worker", Hit("w2"), began=12.9),
     ],
@@ -78,6 +82,7 @@ def test_a_second_run_that_a_fault_explains(fault: Happened) -> None:
     [
         happened("kill worker", Hit("w3")),
         happened("kill PHP", Hit("w1", 9)),
+        happened("kill PHP", Hit("w1", 9, frozenset({8}))),
         happened("restart database", began=30.0),
         happened("full disk"),
         happened("move clock"),
@@ -87,6 +92,16 @@ def test_a_second_run_that_a_fault_explains(fault: Happened) -> None:
 )
 def test_one_that_it_does_not(fault: Happened) -> None:
     assert verdict(ran={1: [FIRST, SECOND]}, happened=[fault]).unexplained == [1]
+
+
+def test_the_children_of_a_process_are_found() -> None:
+    with subprocess.Popen(["sh", "-c", "sleep 30 & sleep 30 & echo; wait"], stdout=subprocess.PIPE) as parent:
+        assert parent.stdout is not None
+        parent.stdout.readline()
+        children = list(children_of(parent.pid))
+        for child in children:
+            os.kill(child, signal.SIGKILL)
+    assert len(children) == 2
 
 
 def test_two_faults_are_needed_for_three_runs() -> None:
