@@ -141,6 +141,8 @@ class Run:
                 continue
             if not self._ahead:
                 self._obey()
+                if self._over():
+                    break  # That ended it: nothing more comes, and waiting would be for the whole of `ask`.
             deadline = max(self._deadline(), self._ahead.until)
             until = min(self._ahead.until or deadline, deadline, time.monotonic() + LOOK)
             self._guard(functools.partial(self._process.poll, until))
